@@ -22,7 +22,6 @@ class CountingApplication(Application):
 
     def _tell(self) -> None:
         gc.collect()
-        names = [upstream.name for upstream in self.current().upstreams]
         conditions = self.health.conditions()
         counts = {
             "tasks": dict(Counter(_work_of(task) for task in asyncio.all_tasks())),
@@ -30,7 +29,9 @@ class CountingApplication(Application):
             "draining": len(self.dependencies.draining),
             "free_soon": sorted(self.slots.free_soon()),
             "held": len(self.dependencies.hold.held()),
-            "under_way": {name: self.limits.under_way(name) for name in names},
+            "under_way": {
+                one.account: self.limits.under_way(one.account_id) for one in self.current().accounts
+            },
             "on_trial": [list(key) for key, condition in conditions.items() if condition.trial_by],
             "running": len(self.recent.running()),
             "sessions": len(self.sessions),

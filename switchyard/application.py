@@ -247,6 +247,7 @@ class Application:
         before, self._known = self._known, self.current()
         names, entries = renamed(before, self._known), renamed_entries(before, self._known)
         memories = (self.dependencies.learned, self.dependencies.unhelpful)
+        self.limits.follow(before, self._known)
         if names:
             self.health.rename(names)
             self.sessions.rename(names)

@@ -176,6 +176,11 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return account_name(self.name, self.key_label) if self.keys else self.name
 
     @cached_property
+    def account_id(self) -> str:
+        """Entry and key: what the load of an account is counted by, as `account` depends on the key's position."""
+        return f"{self.name}\n{self.key}" if self.key else self.name
+
+    @cached_property
     def siblings(self) -> tuple[str, ...]:
         """The names of all accounts of its entry."""
         return (

@@ -86,7 +86,9 @@ class Answering:
         self._answer = answer
         self._secrets = secrets_of(answer.candidate.upstream, self._request.headers, answer.outgoing.key)
         dependencies, reply = self._dependencies, answer.held.reply
-        opened = OpenAnswer(reply, answer.candidate.name, dependencies.slots, dependencies.draining)
+        opened = OpenAnswer(
+            reply, answer.candidate.upstream.account_id, dependencies.slots, dependencies.draining
+        )
         try:
             if answer.whole is not None:
                 await self._give_whole(answer, answer.whole, opened)

@@ -8,9 +8,9 @@ from switchyard.relay.upstream import Reply
 class OpenAnswer:
     """Call `drain` when the answer is complete; call `close` in every case. The first call of either counts."""
 
-    def __init__(self, reply: Reply, upstream: str, queue: SlotQueue, draining: Draining) -> None:
+    def __init__(self, reply: Reply, account: str, queue: SlotQueue, draining: Draining) -> None:
         self._reply = reply
-        self._upstream = upstream
+        self._account = account
         self._queue = queue
         self._draining = draining
         self._is_open = True
@@ -23,9 +23,9 @@ class OpenAnswer:
         if self._is_open:
             self._is_open = False
             if self._reply.has_ended:
-                self._queue.leave(self._upstream)
+                self._queue.leave(self._account)
                 return
-            self._draining.take_over(self._reply, self._queue.leave_after(self._upstream))
+            self._draining.take_over(self._reply, self._queue.leave_after(self._account))
 
     async def close(self) -> None:
         """Close the connection of an answer that is not complete, and release its slot then."""
@@ -35,4 +35,4 @@ class OpenAnswer:
             await self._reply.close()
         finally:
             self._is_open = False
-            self._queue.leave(self._upstream)
+            self._queue.leave(self._account)

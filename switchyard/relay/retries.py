@@ -59,7 +59,7 @@ class Retries:
                     return Verdict("switch", Charge("none"), "may not be asked again")
         finally:
             if not isinstance(outcome, Answer):
-                queue.leave(upstream.account)
+                queue.leave(upstream.account_id)
 
     async def _attempt_once(self, started: Started, note: Attempt) -> Answer | Refusal:
         outcome: Answer | Refusal | None = None

@@ -67,7 +67,7 @@ class Selection:
             queue.hand_out()
             in_order = self._choose(state, granted)
             candidate = in_order[0] if in_order else None
-            if granted and (candidate is None or candidate.name != granted):
+            if granted and (candidate is None or candidate.upstream.account_id != granted):
                 queue.give_back(granted)
                 granted = ""
             if candidate is not None and (granted or not state.limits.is_full(candidate.upstream)):
@@ -150,7 +150,7 @@ class Selection:
     # --- choosing --------------------------------------------------------------------
 
     def _choose(self, state: State, granted: str = "") -> tuple[Candidate, ...]:
-        """The candidates in order; `granted` names the upstream at which the request has a slot."""
+        """The candidates in order; `granted` names the account at which the request has a slot."""
         dependencies, ask = self._dependencies, self._ask
         free_soon, now = dependencies.slots.free_soon(), dependencies.now()
         if granted or free_soon:
@@ -202,7 +202,7 @@ class QueuePosition:
         return self._ends
 
     async def wait(self, wanted: list[Upstream], seconds: float) -> str:
-        """The upstream at which the request now has a slot; "" if there was none in time."""
+        """The account at which the request now has a slot; "" if there was none in time."""
         if self._ticket is None:
             self._ticket = self._queue.draw_ticket()
         return await self._queue.wait(self._ticket, wanted, seconds) or ""

@@ -25,7 +25,7 @@ class SlotQueue:
     """Hands a slot that becomes free to the request that has waited longest for it, never to a new one.
 
     A slot is counted from the moment it is taken or granted. Each `enter`, and each slot that `wait` has granted,
-    must be followed by exactly one `leave`, `give_back` or `leave_after`.
+    must be followed by exactly one `leave`, `give_back` or `leave_after`. Accounts are named by `Upstream.account_id`.
     """
 
     def __init__(self, limits: Limits, now: Callable[[], float]) -> None:
@@ -38,37 +38,37 @@ class SlotQueue:
 
     def enter(self, upstream: Upstream) -> None:
         """A request takes a slot, without having waited for it."""
-        self._limits.begin(upstream.account)
+        self._limits.begin(upstream.account_id)
         self._limits.count_start(upstream, self._now())
 
-    def leave(self, upstream: str) -> None:
+    def leave(self, account: str) -> None:
         """A request has ended: its slot goes to the next one."""
-        self._limits.end(upstream)
+        self._limits.end(account)
         self.hand_out()
 
-    def give_back(self, upstream: str) -> None:
+    def give_back(self, account: str) -> None:
         """A slot that `wait` has granted is not used after all."""
-        self._limits.withdraw_start(upstream)
-        self.leave(upstream)
+        self._limits.withdraw_start(account)
+        self.leave(account)
 
-    def leave_after(self, upstream: str) -> Callable[[], None]:
+    def leave_after(self, account: str) -> Callable[[], None]:
         """An answer is complete but its body may not be: call what is returned once the slot is free."""
-        self._ending[upstream] += 1
+        self._ending[account] += 1
 
         def leave() -> None:
-            self._ending[upstream] -= 1
-            if not self._ending[upstream]:
-                del self._ending[upstream]
-            self.leave(upstream)
+            self._ending[account] -= 1
+            if not self._ending[account]:
+                del self._ending[account]
+            self.leave(account)
 
         return leave
 
     def free_soon(self) -> frozenset[str]:
-        """The upstreams at which a slot is about to become free and no request waits for it yet."""
+        """The accounts at which a slot is about to become free and no request waits for it yet."""
         if not self._ending or self.is_at_limit:
             return NONE
         open_waits = (waiter.wanted for waiter in self._waiters if not waiter.granted.done())
-        awaited = Counter(upstream.account for wanted in open_waits for upstream in wanted)
+        awaited = Counter(upstream.account_id for wanted in open_waits for upstream in wanted)
         return frozenset(name for name, count in self._ending.items() if count > awaited[name])
 
     @property
@@ -81,7 +81,7 @@ class SlotQueue:
         return next(self._tickets)
 
     async def wait(self, ticket: int, wanted: Sequence[Upstream], seconds: float) -> str | None:
-        """The upstream at which the caller now has a slot, the best first; None when there was none in time."""
+        """The account at which the caller now has a slot, the best first; None when there was none in time."""
         waiter = _Waiter(ticket, wanted)
         insort(self._waiters, waiter, key=lambda one: one.ticket)
         self.hand_out()
@@ -109,7 +109,7 @@ class SlotQueue:
             free = next((one for one in waiter.wanted if self._limits.has_room(one, now)), None)
             if free is not None:
                 self.enter(free)
-                waiter.granted.set_result(free.account)
+                waiter.granted.set_result(free.account_id)
         self._set_alarm()
 
     def _set_alarm(self) -> None:

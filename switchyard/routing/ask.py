@@ -22,11 +22,11 @@ from switchyard.settings import Settings
 class Ask(msgspec.Struct, frozen=True):
     """What routing needs to know of a request. `exchange` distinguishes requests without a session.
 
-    `holds` names the upstream where the request already has a slot: its limits do not count. Upstreams in `tried` are
-    left out. `may_resort` is false after the last resort has been tried, or if the request is held instead. The
-    upstream in `probing` may be cooling down. The prompt did not fit into a window of `exceeded` tokens. Upstreams in
-    `free_soon` count as free: the request waits for their slot. `needs` is measured only as far as it matters.
-    `ruled` is the rule that applies. What is for an `endpoint` of its own is not converted.
+    `holds` is the id of the account where the request already has a slot: its limits do not count. Upstreams in
+    `tried` are left out. `may_resort` is false after the last resort has been tried, or if the request is held instead.
+    The upstream in `probing` may be cooling down. The prompt did not fit into a window of `exceeded` tokens. The
+    accounts with an id in `free_soon` count as free: the request waits for their slot. `needs` is measured only as far
+    as it matters. `ruled` is the rule that applies. What is for an `endpoint` of its own is not converted.
     """
 
     protocol: ProtocolName

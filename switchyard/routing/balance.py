@@ -61,17 +61,18 @@ class Balance:
         self._turns: dict[str, float] = {}
 
     def loads(
-        self, upstreams: Iterable[str], session: str, limits: Limits, now: float, keep_seconds: float
+        self, upstreams: Iterable[Upstream], session: str, limits: Limits, now: float, keep_seconds: float
     ) -> dict[str, Load]:
         """The load of each upstream for a request of this session, "" if it has none."""
         self._sessions.forget_idle(now, keep_seconds)
-        return {name: self._load(name, session, limits) for name in upstreams}
+        return {one.account: self._load(one, session, limits) for one in upstreams}
 
-    def _load(self, upstream: str, session: str, limits: Limits) -> Load:
-        live, starting = self._sessions.sessions_at(upstream), self._starting.get(upstream, ())
+    def _load(self, upstream: Upstream, session: str, limits: Limits) -> Load:
+        name = upstream.account
+        live, starting = self._sessions.sessions_at(name), self._starting.get(name, ())
         sessions = len(live) + sum(1 for one in starting if one not in live)
         has_session = bool(session) and (session in live or session in starting)
-        return Load(sessions, limits.under_way(upstream), self._turn(upstream), has_session)
+        return Load(sessions, limits.under_way(upstream.account_id), self._turn(name), has_session)
 
     def _turn(self, upstream: str) -> float:
         """A new upstream begins with the share of the one that has had the least."""

@@ -240,6 +240,14 @@ def renamed(before: Settings, after: Settings) -> dict[str, str]:
     return _pairs(_moved(before, after, kept), _moved(after, before, kept))
 
 
+def moved(before: Settings, after: Settings) -> dict[str, str]:
+    """Old -> new `account_id` of the accounts that another entry has after an edit."""
+    old = {one.account_id: _account_of(one) for one in before.accounts}
+    new = {one.account_id: _account_of(one) for one in after.accounts}
+    gone = {name: account for name, account in old.items() if name not in new}
+    return _pairs(gone, {name: account for name, account in new.items() if name not in old})
+
+
 def renamed_entries(before: Settings, after: Settings) -> dict[str, str]:
     """Old name -> new name of the entries that an edit renamed without changing their accounts."""
     return _pairs(_gone(before, after), _gone(after, before))

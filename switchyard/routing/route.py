@@ -162,8 +162,8 @@ def _last_resort(
 
 def _taking_turns(standing: Standing, state: State, ask: Ask, now: Moment, keep_seconds: float) -> Standing:
     """With equal upstreams in the order of their load."""
-    names = [one.name for one in standing.ready]
-    loads = state.balance.loads(names, ask.session, state.limits, now.monotonic, keep_seconds)
+    upstreams = [one.upstream for one in standing.ready]
+    loads = state.balance.loads(upstreams, ask.session, state.limits, now.monotonic, keep_seconds)
     return replace(standing, ready=by_load(standing.ready, loads))
 
 

@@ -219,10 +219,10 @@ def _obstacle(candidate: Candidate, state: State, ask: Ask, now: Moment) -> Skip
 
 def limit_reached(candidate: Candidate, state: State, ask: Ask, now: Moment) -> Skip | None:
     """The limit that an upstream has reached."""
-    name = candidate.name
-    if name == ask.holds:
+    name, account = candidate.name, candidate.upstream.account_id
+    if account == ask.holds:
         return None
-    if state.limits.is_full(candidate.upstream) and name not in ask.free_soon:
+    if state.limits.is_full(candidate.upstream) and account not in ask.free_soon:
         limit = candidate.upstream.max_concurrency
         return Skip(name, "concurrency", f"at its limit of {plural(limit, 'concurrent request')}")
     free_at = state.limits.free_at(candidate.upstream, now.monotonic)

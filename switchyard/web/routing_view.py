@@ -101,7 +101,7 @@ def _account_state(account: Upstream, health: Health, limits: Limits, quotas: Qu
         "models": [
             {"model": model, **_cooldown_view(cooldown, now)} for model, cooldown in conditions.items()
         ],
-        "under_way": limits.under_way(account.account),
+        "under_way": limits.under_way(account.account_id),
         "quotas": [_quota(quota, now) for quota in quotas.of(account.account, now.monotonic)],
     }
 

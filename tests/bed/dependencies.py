@@ -52,6 +52,12 @@ class Bed:
     def _state(self) -> State:
         return replace(self._known, uses=self.uses)
 
+    def under_way(self, account: str) -> int:
+        """The slots that are taken there."""
+        return sum(
+            self.limits.under_way(one.account_id) for one in self.settings.accounts if one.account == account
+        )
+
     async def _record(self, exchange: Exchange) -> None:
         self.recorded.append(exchange)
 

@@ -179,6 +179,24 @@ def test_an_edit_of_the_list_keeps_what_is_known_of_the_keys_that_stay(
         assert state_of(daemon) == [("key 1", "cooldown"), ("key 2", "ready")]
 
 
+def test_a_request_that_runs_while_its_entry_is_renamed_keeps_its_slot(
+    tmp_path: Path, relay: ScriptedUpstream
+) -> None:
+    ends = threading.Event()
+    relay.script(by_key(first=lambda received: [Hold(ends), *say("key 1")(received)]))
+    first = entry(relay, max_concurrency=1)
+    with Daemon(tmp_path, settings(first)) as daemon, ThreadPoolExecutor(2) as pool:
+        running = pool.submit(ask, daemon.url, "messages", "relay (key 1),m")
+        wait_until(lambda: len(relay.requests) == 1, "the first request")
+        daemon.change_settings(settings(first | {"name": "renamed", "keys": [KEYS[1], KEYS[0]]}))
+        waiting = pool.submit(ask, daemon.url, "messages", "renamed (key 2),m")
+        wait_until(lambda: len(daemon.get("/api/state").json["running"]) == 2, "the second request")
+        under_way = [one["under_way"] for one in daemon.get("/api/state").json["upstreams"][0]["accounts"]]
+        assert (under_way, len(relay.requests)) == ([0, 1], 1)
+        ends.set()
+        assert [text_of("messages", one.result()) for one in (running, waiting)] == ["key 1"] * 2
+
+
 def test_explain_names_the_keys_and_a_model_name_selects_one(tmp_path: Path, relay: ScriptedUpstream) -> None:
     relay.script(by_key(first=status(401)))
     with Daemon(tmp_path, settings(entry(relay))) as daemon:

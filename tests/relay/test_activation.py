@@ -186,7 +186,7 @@ def test_the_end_of_the_daemon_leaves_nothing_under_way_and_the_try_counted() ->
         assert server.requests[0].finished.wait(PATIENCE_SECONDS)
         assert server.requests[0].gone_at is not None
     assert (run.memory.of("u").tries, run.memory.of("u").last) == (1, None)
-    assert run.bed.limits.under_way("u") == 0
+    assert run.bed.under_way("u") == 0
 
 
 # --- by hand -------------------------------------------------------------------

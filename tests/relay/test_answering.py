@@ -69,7 +69,7 @@ def left_during(record: Callable[[asyncio.Event, Exchange], Awaitable[None]]) ->
         asking.cancel()
         await asyncio.wait([asking])
         assert asking.cancelled()
-        assert bed.limits.under_way("demo") == 0
+        assert bed.under_way("demo") == 0
         await bed.close()
 
     asyncio.run(scenario())

@@ -178,7 +178,7 @@ class Crowd:
 
     def _count(self, name: str, change: int) -> None:
         self._counted[name] += change
-        counted, held = self._counted[name], self.stage.bed.limits.under_way(name)
+        counted, held = self._counted[name], self.stage.bed.under_way(name)
         if (
             not 0 <= counted <= self._slots[name]
             or held > self._slots[name]
@@ -199,7 +199,7 @@ class Crowd:
             await asyncio.wait([asking])
 
     def left_behind(self) -> list[str]:
-        held = [self.stage.bed.limits.under_way(name) for name in self._slots]
+        held = [self.stage.bed.under_way(name) for name in self._slots]
         left = (
             *held,
             *self._counted.values(),

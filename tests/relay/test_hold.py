@@ -382,7 +382,7 @@ def test_a_request_that_was_held_before_any_try_is_given_up_without_an_internal_
 
 
 def under_way(stage: Stage, upstream: str = "a") -> int:
-    return stage.bed.limits.under_way(upstream)
+    return stage.bed.under_way(upstream)
 
 
 @pytest.mark.parametrize("takes", [0.0, 0.5, 1000.0], ids=["waiting", "between", "probing"])

@@ -120,12 +120,12 @@ def test_neither_calendar_nor_limits_nor_a_cooldown_hold_it_up() -> None:
             requests_per_minute=1,
         )
         bed = bed_of(upstream)
-        bed.limits.begin("u")
+        bed.limits.begin(upstream.account_id)
         cooldown = Charge("cooldown")
         bed.health.failed("u", CLAUDE_SONNET, cooldown, "boom", bed.settings.failover, 1e12)
         got = received(bed, upstream)
     assert got.ok
-    assert bed.limits.under_way("u") == 1
+    assert bed.under_way("u") == 1
 
 
 def test_another_upstream_never_answers_in_its_place() -> None:

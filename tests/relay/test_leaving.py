@@ -105,8 +105,9 @@ async def left(model: str, seconds: float, steps: int) -> tuple[object, ...]:
     """What remains of a request whose client leaves so many steps after so many seconds."""
     stage = Stage()
     if model == "last,m":
-        stage.dependencies.slots.enter(stage.bed.settings.upstreams[2])
-        stage.loop.call_later(4, stage.dependencies.slots.leave, "last")
+        last = stage.bed.settings.upstreams[2]
+        stage.dependencies.slots.enter(last)
+        stage.loop.call_later(4, stage.dependencies.slots.leave, last.account_id)
     asking = asyncio.create_task(stage.ask(model))
     await asyncio.sleep(seconds)
     for _ in range(steps):
@@ -121,7 +122,7 @@ async def left(model: str, seconds: float, steps: int) -> tuple[object, ...]:
     writes = stage.client.writes
     await asyncio.sleep(10)
     tasks += len(asyncio.all_tasks()) - 1
-    under_way = [stage.limits.under_way(one.name) for one in stage.bed.settings.upstreams]
+    under_way = [stage.limits.under_way(one.account_id) for one in stage.bed.settings.upstreams]
     trials = [found.trial_by for found in stage.health.conditions().values() if found.trial_by]
     outcomes = {one.outcome for one in stage.recorded} <= {Outcome.CANCELLED, Outcome.OK}
     left_open = (len(stage.open), tasks, len(stage.dependencies.slots), stage.client.writes - writes)

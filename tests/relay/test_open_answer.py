@@ -14,6 +14,8 @@ from switchyard.routing.limits import Limits
 from tests.bed.fake_time import run
 from tests.bed.stage import upstream
 
+UPSTREAM = upstream("u")
+
 
 class LateReply:
     """A reply whose body ends a moment after the answer, and whose connection takes a moment to close."""
@@ -30,7 +32,7 @@ class LateReply:
 
     async def close(self) -> None:
         await asyncio.sleep(0.1)
-        self.slots_when_closed.append(self._limits.under_way("u"))
+        self.slots_when_closed.append(self._limits.under_way(UPSTREAM.account_id))
 
 
 def slots_after(*calls: str) -> tuple[list[int], int]:
@@ -40,9 +42,9 @@ def slots_after(*calls: str) -> tuple[list[int], int]:
         limits = Limits()
         queue, draining = SlotQueue(limits, asyncio.get_running_loop().time), Draining()
         for _ in range(2):
-            queue.enter(upstream("u"))
+            queue.enter(UPSTREAM)
         reply = LateReply(limits)
-        opened = OpenAnswer(cast(Reply, reply), "u", queue, draining)
+        opened = OpenAnswer(cast(Reply, reply), UPSTREAM.account_id, queue, draining)
         for call in calls:
             if call == "drain":
                 opened.drain()
@@ -53,7 +55,7 @@ def slots_after(*calls: str) -> tuple[list[int], int]:
                 closing.cancel()
             await asyncio.wait([closing])
         await asyncio.sleep(5)
-        return reply.slots_when_closed, limits.under_way("u")
+        return reply.slots_when_closed, limits.under_way(UPSTREAM.account_id)
 
     return run(scenario())
 

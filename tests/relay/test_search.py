@@ -168,7 +168,7 @@ def test_the_next_request_of_a_client_waits_for_the_slot_of_its_last_one(queue_s
         await asking
         at = asyncio.get_running_loop().time()
         await asyncio.sleep(1)
-        return stage.wire.asked, at, stage.bed.limits.under_way("u")
+        return stage.wire.asked, at, stage.bed.under_way("u")
 
     assert run(scenario()) == (["u", "u", "u"], 1.0, 0)
 
@@ -234,7 +234,7 @@ def test_a_slot_is_released_only_when_the_connection_of_an_idle_upstream_is_clos
 
         class Idle(Body):
             async def close(self) -> None:
-                reported.append(f"closed with {stage.bed.limits.under_way('u')} under way")
+                reported.append(f"closed with {stage.bed.under_way('u')} under way")
 
         async def answer(call: Call) -> Reply:
             opening = wire.records("messages", wire.Reply("Hello"), "m")[:4]
@@ -243,7 +243,7 @@ def test_a_slot_is_released_only_when_the_connection_of_an_idle_upstream_is_clos
         entry = upstream("u", max_concurrency=1, timeouts=TimeoutOverrides(idle=5.0))
         stage = Stage(Settings(upstreams=(entry,)), answer)
         exchange = await stage.ask(stream=True)
-        return exchange.outcome, reported[0], stage.bed.limits.under_way("u")
+        return exchange.outcome, reported[0], stage.bed.under_way("u")
 
     assert run(scenario()) == (Outcome.TRUNCATED, "closed with 1 under way", 0)
 
@@ -258,9 +258,9 @@ def test_a_slot_that_was_waited_for_is_given_back_when_a_better_upstream_has_rec
         queue, limits = stage.dependencies.slots, stage.bed.limits
         stage.bed.health.failed("better", "m", Charge("cooldown", retry_after=3.0), "429", Failover(), 0.0)
         queue.enter(full)
-        asyncio.get_running_loop().call_at(3.0, queue.leave, "full")
+        asyncio.get_running_loop().call_at(3.0, queue.leave, full.account_id)
         exchange = await stage.ask()
-        counted = limits.under_way("full"), limits.in_last_minute("full", 3.0)
+        counted = stage.bed.under_way("full"), limits.in_last_minute(full.account_id, 3.0)
         return [one.upstream for one in exchange.attempts], counted
 
     assert run(scenario()) == (["better"], (0, 1))

@@ -148,7 +148,7 @@ def play(
         await asyncio.wait([task])
         scene.exchange = (stage.bed.recorded or stage.bed.opened)[0]
         assert stage.dependencies.decisions.waiting() == {}
-        assert stage.bed.limits.under_way("one") == 0
+        assert stage.bed.under_way("one") == 0
         await stage.bed.close()
 
     run(scenario())

@@ -192,7 +192,8 @@ def test_what_was_sent_in_vain_does_not_count() -> None:
     session, _, upstream = failed = world.begin("a")
     world.balance.end(session, upstream)
     world.end(failed)
-    assert world.balance.loads([upstream], "a", world.limits, world.now, HOUR)[upstream].sessions == 0
+    entries = [one for one in world.settings.upstreams if one.name == upstream]
+    assert world.balance.loads(entries, "a", world.limits, world.now, HOUR)[upstream].sessions == 0
 
 
 def test_an_order_is_the_same_each_time_it_is_asked_for() -> None:

@@ -2,8 +2,9 @@ from typing import Any
 
 import pytest
 
+from switchyard.routing.health import moved
 from switchyard.routing.limits import Limits
-from switchyard.settings import Upstream
+from switchyard.settings import Settings, Upstream
 
 
 def upstream(**limits: Any) -> Upstream:
@@ -89,3 +90,81 @@ def test_a_slot_needs_both_limits() -> None:
     assert not limits.has_room(limited, 60.0)
     limits.end("u")
     assert [limits.has_room(limited, now) for now in (59.0, 60.0)] == [False, True]
+
+
+def entries(*named: tuple[str, str], **limits: Any) -> Settings:
+    return Settings(
+        upstreams=tuple(
+            Upstream(name=name, base_url="https://h.example", key=key, **limits) for name, key in named
+        )
+    )
+
+
+def several(*keys: str) -> Settings:
+    return Settings(upstreams=(Upstream(name="several", base_url="https://h.example", keys=keys),))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "names"),
+    [
+        (entries(("a", "K1")), entries(("a", "K1")), {}),
+        (entries(("a", "K1")), entries(("b", "K1")), {"a\nK1": "b\nK1"}),
+        (entries(("a", "")), entries(("b", "")), {"a": "b"}),
+        (entries(("a", "K1")), entries(("a", "K2")), {}),
+        (
+            entries(("a", "K1"), ("b", "K2")),
+            entries(("a", "K2"), ("b", "K1")),
+            {"a\nK1": "b\nK1", "b\nK2": "a\nK2"},
+        ),
+        (entries(("a", "K1")), entries(("a", "K2"), ("b", "K1")), {"a\nK1": "b\nK1"}),
+        (entries(("a", "K1")), entries(("b", "K1"), ("c", "K1")), {}),
+        (several("K1", "K2"), several("K2", "K1"), {}),
+        (several("K1", "K2"), entries(("several", "K2")), {}),
+        (several("K1", "K2"), entries(("a", "K2")), {"several\nK2": "a\nK2"}),
+    ],
+)
+def test_an_account_is_the_one_with_the_same_key(
+    before: Settings, after: Settings, names: dict[str, str]
+) -> None:
+    assert moved(before, after) == names
+
+
+def test_a_renamed_account_has_one_load_under_both_names() -> None:
+    limits = Limits()
+    before = entries(("a", "K1"), max_concurrency=2, requests_per_minute=3)
+    after = entries(("b", "K1"), max_concurrency=2, requests_per_minute=3)
+    old, new = before.upstreams[0], after.upstreams[0]
+    limits.begin(old.account_id)
+    limits.count_start(old, 0.0)
+
+    limits.follow(before, after)
+    limits.begin(new.account_id)
+    limits.count_start(new, 1.0)
+
+    assert [limits.is_full(one) for one in (old, new)] == [True, True]
+    limits.end(old.account_id)
+    assert [limits.under_way(one.account_id) for one in (old, new)] == [1, 1]
+    limits.end(new.account_id)
+    assert [limits.under_way(one.account_id) for one in (old, new)] == [0, 0]
+    assert limits.in_last_minute(new.account_id, 2.0) == 2
+
+
+def test_another_key_under_the_same_name_has_a_load_of_its_own() -> None:
+    limits = Limits()
+    before, after = entries(("a", "K1")), entries(("a", "K2"))
+    old, new = before.upstreams[0].account_id, after.upstreams[0].account_id
+    limits.begin(old)
+    limits.follow(before, after)
+    limits.begin(new)
+    limits.end(old)
+    assert (limits.under_way(old), limits.under_way(new)) == (0, 1)
+
+
+def test_an_account_that_comes_back_still_has_its_requests() -> None:
+    limits = Limits()
+    here, gone = entries(("a", "K1")), entries(("b", "K2"))
+    account = here.upstreams[0].account_id
+    limits.begin(account)
+    for before, after in ((here, gone), (gone, gone), (gone, here)):
+        limits.follow(before, after)
+    assert limits.under_way(account) == 1

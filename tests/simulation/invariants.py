@@ -99,7 +99,8 @@ class Invariants:
     def check_quiet(self) -> None:
         """Nothing is under way: everything that was taken has been given back."""
         application = self._world.application
-        self._expect(not application.limits._under_way, f"slots are taken: {application.limits._under_way}")
+        taken = [name for name, load in application.limits._loads.items() if load.running]
+        self._expect(not taken, f"slots are taken: {taken}")
         self._expect(not application.slots._waiters, "requests wait for a slot")
         self._expect(not application.slots._ending, "slots are ending")
         self._expect(not application.hold._held, "requests are held")
@@ -131,7 +132,8 @@ class Invariants:
                 end.get_extra_info("peername")[0] == "client"
             )
             self._expect(not is_of_daemon or end.is_closing(), "a connection is left open")
-        self._expect(not application.limits._under_way, f"slots are taken: {application.limits._under_way}")
+        taken = [name for name, load in application.limits._loads.items() if load.running]
+        self._expect(not taken, f"slots are taken: {taken}")
         self._check_exchanges()
         self._check_journal(ended)
 

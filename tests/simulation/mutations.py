@@ -32,8 +32,8 @@ class Mutation:
 MUTATIONS = {
     "a slot that is given back stays taken": Mutation(
         "switchyard.relay.slot_queue",
-        "self._limits.withdraw_start(upstream)\n        self.leave(upstream)",
-        "self._limits.withdraw_start(upstream)",
+        "self._limits.withdraw_start(account)\n        self.leave(account)",
+        "self._limits.withdraw_start(account)",
     ),
     "a slot granted to a client that leaves stays taken": Mutation(
         "switchyard.relay.slot_queue",
@@ -42,8 +42,8 @@ MUTATIONS = {
     ),
     "a slot is released twice": Mutation(
         "switchyard.relay.slot_queue",
-        "self.leave(upstream)\n\n        return leave",
-        "self.leave(upstream)\n            self.leave(upstream)\n\n        return leave",
+        "self.leave(account)\n\n        return leave",
+        "self.leave(account)\n            self.leave(account)\n\n        return leave",
     ),
     "a granted slot is not counted": Mutation(
         "switchyard.relay.slot_queue", "                self.enter(free)\n", ""
@@ -53,12 +53,12 @@ MUTATIONS = {
     ),
     "the slot is released before the body has ended": Mutation(
         "switchyard.relay.open_answer",
-        "self._draining.take_over(self._reply, self._queue.leave_after(self._upstream))",
-        "self._queue.leave(self._upstream)\n            self._draining.take_over(self._reply, lambda: None)",
+        "self._draining.take_over(self._reply, self._queue.leave_after(self._account))",
+        "self._queue.leave(self._account)\n            self._draining.take_over(self._reply, lambda: None)",
     ),
     "the slot of a broken answer stays taken": Mutation(
         "switchyard.relay.open_answer",
-        "            self._is_open = False\n            self._queue.leave(self._upstream)\n",
+        "            self._is_open = False\n            self._queue.leave(self._account)\n",
         "            self._is_open = False\n",
     ),
     "a cancelled attempt keeps its slot": Mutation(

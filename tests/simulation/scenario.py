@@ -6,7 +6,6 @@ import random
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
-from switchyard.protocols.names import account_name
 from tests.bed.wire import PROTOCOLS
 from tests.simulation.disk import State
 from tests.simulation.hosts import Mood
@@ -41,8 +40,6 @@ class Scenario:
     """the edits rename upstreams"""
     keys: dict[str, set[str]] = field(default_factory=dict)
     """by host: those that may ever be sent there"""
-    names: dict[str, set[str]] = field(default_factory=dict)
-    """by key: those that its account ever had"""
     limits: dict[str, float] = field(default_factory=dict)
     """by key: the highest `max_concurrency` that ever applied"""
 
@@ -53,11 +50,7 @@ class Scenario:
             for key in upstream.get("keys") or [upstream["key"]]:
                 sent = CLIENT_KEY if key == "client" else key.removeprefix("keyring:")
                 self.keys.setdefault(host, set()).add(sent)
-                names = self.names.setdefault(sent, set())
-                names.add(account_name(upstream["name"], "several" if upstream.get("keys") else ""))
-                # requests that are under way are counted under the name that their account had
-                is_checked = sent.startswith("sk-up") and len(names) == 1
-                limit = (is_checked and upstream["max_concurrency"]) or math.inf
+                limit = (sent.startswith("sk-up") and upstream["max_concurrency"]) or math.inf
                 self.limits[sent] = max(self.limits.get(sent, 0), limit)
 
 
