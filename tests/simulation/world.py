@@ -101,7 +101,8 @@ class World:
             DISK.state = "fine"
             await asyncio.sleep(QUIET_SECONDS)
             while any(one.kind == "activation" for one in self.application.recent.running()):
-                await asyncio.sleep(QUIET_SECONDS)
+                await asyncio.sleep(0.5)
+            await asyncio.sleep(QUIET_SECONDS)
             self.invariants.check_quiet()
             self._stop()
         await asyncio.wait_for(serving, PATIENCE_SECONDS)
