@@ -46,7 +46,8 @@ class Disk:
         self._meet(is_write=True)
 
     def open(self, path: Any, flags: int, *arguments: Any, **options: Any) -> int:
-        if str(path).startswith(self.folder):
+        # a full disk still opens the files that it has
+        if str(path).startswith(self.folder) and self.state != "torn":
             self._meet(is_write=bool(flags & (os.O_WRONLY | os.O_RDWR)))
         return self._open(path, flags, *arguments, **options)
 

@@ -118,6 +118,11 @@ MUTATIONS = {
     "the rest of a torn line is written with its beginning": Mutation(
         "switchyard.store.journal", "            line = line[done.size :]\n", ""
     ),
+    "a torn batch is written again from its beginning": Mutation(
+        "switchyard.store.journal",
+        "        left = done.size\n",
+        "        left = 0 if done.error else done.size\n",
+    ),
     "the journal ends without its queue": Mutation(
         "switchyard.store.journal",
         "        if self._writer is not None:\n            await asyncio.wait({self._writer}, timeout=CLOSE_SECONDS)\n",
