@@ -86,13 +86,59 @@ export function replace(element, ...children) {
 export function section(element, draw) {
   /** @type {string | undefined} */
   let shown;
-  return (value) => {
-    const text = JSON.stringify(value);
-    if (text === shown) return;
-    shown = text;
-    keepingFocus(element, () => replace(element, draw(value)));
-  };
+  return (value) =>
+    whenReleased(element, () => {
+      const text = JSON.stringify(value);
+      if (text === shown) return;
+      shown = text;
+      keepingFocus(element, () => replace(element, draw(value)));
+    });
 }
+
+/**
+ * What the pointer is pressed on: a click is lost if its button is replaced before the release.
+ * @type {Node | null}
+ */
+let pressed = null;
+let isDragging = false;
+/**
+ * The last redraw of each element that waits for the release.
+ * @type {Map<Element, () => void>}
+ */
+const postponed = new Map();
+
+/**
+ * Redraws now, or once the pointer is released if it is pressed within the element.
+ * @param {Element} element
+ * @param {() => void} redraw
+ */
+function whenReleased(element, redraw) {
+  if (element.contains(pressed)) {
+    postponed.set(element, redraw);
+    return;
+  }
+  postponed.delete(element);
+  redraw();
+}
+
+function released() {
+  pressed = null;
+  isDragging = false;
+  // the click comes first
+  setTimeout(() => {
+    const redraws = [...postponed.values()];
+    postponed.clear();
+    for (const redraw of redraws) redraw();
+  });
+}
+
+addEventListener("pointerdown", ({ target }) => (pressed = target instanceof Node ? target : null), true);
+addEventListener("dragstart", () => (isDragging = true), true);
+addEventListener("pointerup", released, true);
+addEventListener("dragend", released, true);
+addEventListener("contextmenu", released, true); // a menu of the system takes the release
+// also the beginning of a drag cancels the pointer
+addEventListener("pointercancel", () => isDragging || released(), true);
 
 /**
  * Redraws and puts the focus back on the control with the same data-key.
@@ -157,6 +203,17 @@ const rowsOf = (parent) => [...parent.children].filter((child) => child instance
  * @param {(item: Item) => HTMLElement} create
  */
 export function keyed(parent, items, keyOf, create) {
+  whenReleased(parent, () => updateRows(parent, items, keyOf, create));
+}
+
+/**
+ * @template Item
+ * @param {HTMLElement} parent
+ * @param {Item[]} items
+ * @param {(item: Item) => string} keyOf
+ * @param {(item: Item) => HTMLElement} create
+ */
+function updateRows(parent, items, keyOf, create) {
   const old = new Map(rowsOf(parent).map((row) => [row.dataset.row, row]));
   let next = parent.firstElementChild;
   for (const item of items) {

@@ -175,6 +175,27 @@ def test_a_click_in_the_route_of_a_client_uses_that_upstream_for_it(tmp_path: Pa
         expect(banner).to_have_count(0)
 
 
+def test_a_click_counts_although_its_route_changes_before_the_release(
+    tmp_path: Path, open_page: Open
+) -> None:
+    with ScriptedUpstream(say("fine")) as server:
+        entries = upstream("main", server.url), upstream("spare", server.url, role="backup")
+        with Daemon(tmp_path, settings(*entries)) as daemon:
+            assert ask(daemon, "claude-x") == 200
+            page = open_page(daemon)
+            messages = lane(page, "messages")
+            expect(page.get_by_role("link", name="claude-x")).to_be_visible()
+            messages.get_by_role("button", name="Use now").hover()
+            page.mouse.down()
+            assert ask(daemon, "claude-y") == 200
+            requests = page.locator(".numbers div").filter(has=page.get_by_text("Requests", exact=True))
+            expect(requests.locator("dd")).to_contain_text("2")
+            expect(messages).to_contain_text("requested model: claude-x")
+            page.mouse.up()
+            expect(messages.locator(".stop.first")).to_contain_text("spare")
+            expect(messages).to_contain_text("requested model: claude-y")
+
+
 def test_what_one_click_has_set_for_all_clients_is_undone_by_one_click(
     tmp_path: Path, open_page: Open
 ) -> None:

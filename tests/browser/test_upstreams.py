@@ -494,6 +494,19 @@ def test_a_simulated_outage_of_all_upstreams_ends_and_leaves_nothing_behind(
         expect(page.get_by_role("button", name="Simulate an outage…")).to_be_visible()
 
 
+def test_a_click_counts_although_its_row_changes_before_the_release(two: Daemon, open_page: Open) -> None:
+    page = open_page(two, PANEL)
+    simulated = page.locator(".entry").get_by_text("simulated failure until")
+    row(page, "main").get_by_role("button", name="Edit", exact=True).hover()
+    page.mouse.down()
+    two.post("/api/simulate", {"upstream": None, "mode": "down", "minutes": 2})
+    expect(page.get_by_role("button", name="End simulation")).to_be_visible()
+    expect(simulated).to_have_count(0)
+    page.mouse.up()
+    expect(page.get_by_role("dialog").get_by_label("Name", exact=True)).to_have_value("main")
+    expect(simulated).to_have_count(2)
+
+
 def test_an_open_menu_stays_while_requests_change_its_row(daemon: Daemon, open_page: Open) -> None:
     daemon.change_settings(
         settings(upstream("broken", "http://127.0.0.1:9"), failover={"error_threshold": 1})

@@ -1,7 +1,7 @@
 // The requests: those in memory live on top, the older ones from the journal; filter, open, export.
 import { query } from "../api.js";
 import { captureControl } from "../capture_control.js";
-import { debounced, h, keyed, replace } from "../dom.js";
+import { debounced, h, keyed, replace, section } from "../dom.js";
 import { clock } from "../format.js";
 import { t } from "../i18n.js";
 import { fits, journalReader, noFilters, programOf } from "../journal.js";
@@ -11,6 +11,7 @@ import { OUTCOMES } from "../request_words.js";
 import { button, choices, emptyNote, errorNote, loadingNote, messageOf, note, protocolName, select } from "../ui.js";
 
 /** @typedef {import("../journal.js").RequestFilters} RequestFilters */
+/** @typedef {{ reached: number | null, isBusy: boolean, isAtEnd: boolean }} Progress of reading the journal */
 
 const ADDRESS = "#/requests";
 const PROTOCOLS = ["messages", "responses", "chat"];
@@ -32,6 +33,7 @@ export function mount(root, given) {
   const list = h("div.requests", { role: "list", "aria-label": t("nav.requests") });
   const body = h("div", {}, loadingNote());
   const foot = h("div.list-foot.row");
+  const drawFoot = section(foot, shown.foot);
   const count = h("span.muted", { "aria-live": "polite" });
   const capture = captureControl();
   const controls = h("div.stack");
@@ -56,7 +58,7 @@ export function mount(root, given) {
       ({ row }) => row.id,
       ({ row, isCaptured }) => requestRow(row, (one) => openRequest(one, ADDRESS), isCaptured),
     );
-    replace(foot, shown.foot());
+    drawFoot(shown.progress());
   };
   // many events at once are one redraw
   const soon = () => {
@@ -183,17 +185,19 @@ function olderRequests(filters, changed) {
       if (gone.length) older = new Map([...gone.map((row) => /** @type {const} */ ([row.id, row])), ...older]);
       before = current;
     },
-    /** @returns {Child} */
-    foot: () => {
-      const reached = reader.reached === null ? "" : t("requests.back-to", { time: clock(reader.reached) });
-      if (reader.isBusy) {
+    /** @returns {Progress} */
+    progress: () => ({ reached: reader.reached, isBusy: reader.isBusy, isAtEnd: reader.next === null }),
+    /** @param {Progress} progress @returns {Child} */
+    foot: (progress) => {
+      const reached = progress.reached === null ? "" : t("requests.back-to", { time: clock(progress.reached) });
+      if (progress.isBusy) {
         return [
           h("span.spinner", { "aria-hidden": "true" }),
           h("span.muted", { role: "status" }, t("requests.searching"), " ", reached),
           button(t("requests.stop"), () => reader.stop(), { kind: "small", key: "stop" }),
         ];
       }
-      if (reader.next === null) return h("span.faint", {}, t("requests.no-older"));
+      if (progress.isAtEnd) return h("span.faint", {}, t("requests.no-older"));
       const more = () => fill(rows(live.requests ?? []).length + PAGE);
       return [button(t("requests.older"), more, { key: "older" }), h("span.faint", {}, reached)];
     },
