@@ -192,21 +192,31 @@ export function errorNote(error, retry) {
 }
 
 /**
+ * The newest load of each element.
+ * @type {WeakMap<HTMLElement, object>}
+ */
+const loads = new WeakMap();
+
+/**
  * Shows the loading note, then what `draw` makes of the loaded value, or the error with a button to retry.
+ * An answer that comes after a later load has begun is dropped. If quiet, the element stays until the new value is there.
  * @template Loaded
  * @param {HTMLElement} element
  * @param {() => Promise<Loaded>} load
  * @param {(loaded: Loaded) => Child} draw
+ * @param {boolean} [isQuiet]
  */
-export async function loadInto(element, load, draw) {
-  replace(element, loadingNote());
+export async function loadInto(element, load, draw, isQuiet = false) {
+  const own = {};
+  loads.set(element, own);
+  /** @param {() => Child} content */
+  const show = (content) => loads.get(element) === own && replace(element, content());
+  if (!isQuiet) show(loadingNote);
   try {
-    replace(element, draw(await load()));
+    const loaded = await load();
+    show(() => draw(loaded));
   } catch (error) {
-    replace(
-      element,
-      errorNote(error, () => loadInto(element, load, draw)),
-    );
+    if (!isQuiet) show(() => errorNote(error, () => loadInto(element, load, draw)));
   }
 }
 

@@ -3,7 +3,7 @@
 from datetime import date, timedelta
 from pathlib import Path
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.bed.daemon import Daemon
 from tests.browser.conftest import HOSTILE, Open
@@ -59,6 +59,24 @@ def test_today_shows_hours_and_a_period_is_chosen(demo: Daemon, open_page: Open)
     page.get_by_label("From").fill(long_ago)
     page.get_by_label("To", exact=True).fill((date.today() - timedelta(days=190)).isoformat())
     expect(page.get_by_text("No requests in this period.")).to_be_visible()
+
+
+def test_a_late_answer_does_not_replace_the_period_chosen_meanwhile(demo: Daemon, open_page: Open) -> None:
+    empty = demo.token_stats()
+    ask(demo)
+    page = open_page(demo, PAGE)
+    expect(page.locator(".chart .column")).to_have_count(7)
+    late: list[Route] = []
+    page.route("**/api/token-stats?*", lambda route: late.append(route), times=1)
+    page.get_by_role("radio", name="30 days").click()
+    page.get_by_role("radio", name="Today").click()
+    columns = page.locator(".chart .column")
+    expect(columns).to_have_count(24)
+    with page.expect_response("**/api/token-stats?*") as answer:
+        late[0].fulfill(json=empty)
+    answer.value.finished()
+    page.evaluate("() => new Promise((done) => requestIdleCallback(done))")
+    expect(columns).to_have_count(24)
 
 
 def test_tests_are_shown_apart_and_their_failures_are_no_failed_requests(

@@ -52,11 +52,7 @@ export function mount(root) {
     const fetchStats = () => get("/api/token-stats", { from: chosen.from, to: chosen.to });
     /** @type {(stats: TokenStats) => Child} */
     const draw = (stats) => body(stats, chosen, () => replace(content, draw(stats)));
-    if (!quiet) return loadInto(content, fetchStats, draw);
-    return fetchStats().then(
-      (stats) => replace(content, draw(stats)),
-      () => null,
-    );
+    return loadInto(content, fetchStats, draw, quiet);
   };
   replace(root, h("div.panel", {}, head(chosen, load), content));
   load();
