@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from switchyard.store.journal_line import Line, LineAttempt, LineError, LineUsage, write_line
 from tests.bed.daemon import Daemon, settings, upstream
@@ -166,6 +166,31 @@ def test_a_column_of_the_plot_is_reached_and_opened_by_keyboard(past: Daemon, op
     expect(page.get_by_role("dialog").get_by_text("x_0258")).to_be_visible()
     page.keyboard.press("Escape")
     assert page.url.endswith("#/sessions?session=session-1")
+
+
+def test_a_column_keeps_the_focus_when_the_end_of_the_journal_is_reached(
+    past: Daemon, open_page: Open
+) -> None:
+    page = open_page(past, "/#/sessions")
+    late: list[Route] = []
+
+    def answer(route: Route) -> None:
+        """The second page has the last requests of the conversation, the third one is empty and late."""
+        if route.request.url.endswith("-11%3A0"):
+            late.append(route)
+        else:
+            found = route.fetch().json()
+            route.fulfill(json=found | {"next": found["next"] or "2026-11:0"})
+
+    page.route("**/api/journal?*", answer)
+    page.goto(f"{past.url}/#/sessions?session=session-1")
+    column = page.get_by_role("group", name="Tokens").locator(".column")
+    expect(column).to_have_count(130)
+    expect(page.get_by_text("Searching the journal")).to_be_visible()
+    column.last.focus()
+    late[0].continue_()
+    expect(page.locator(".list-foot")).to_be_empty()
+    expect(column.last).to_be_focused()
 
 
 def test_a_row_of_an_upstream_has_its_numbers_and_leads_to_the_comparison(

@@ -237,7 +237,10 @@ function one(root, session) {
   let wanted = PLOTTED;
   /** @param {RequestRow} row */
   const open = (row) => openRequest(row, ADDRESS);
+  let drawn = -1;
   const draw = () => {
+    if (drawn === rows.length) return; // a column of the plot may have the focus
+    drawn = rows.length;
     const inOrder = [...rows].reverse();
     if (rows.length) replace(plot, summary(rows), conversationPlot(inOrder.slice(-PLOTTED), open));
     keyed(
@@ -273,6 +276,7 @@ function one(root, session) {
       }, drawFoot);
       draw();
     } catch (error) {
+      drawn = -1;
       replace(body, errorNote(error, load));
     }
     drawFoot();
