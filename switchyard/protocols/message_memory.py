@@ -46,7 +46,8 @@ _decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 class KnownItem:
     """One item of a history: the role of its message, and what the codec of its protocol has made of it.
 
-    `next` is the item that followed it last time. An item that was forgotten has no `raw` bytes.
+    `next` is the item that followed it last time. `size_alone` is its size without what was written beyond the place
+    that it has from the beginning. An item that was forgotten has no `raw` bytes.
     """
 
     __slots__ = (
@@ -57,6 +58,7 @@ class KnownItem:
         "raw",
         "role",
         "size",
+        "size_alone",
         "used",
         "value",
         "written",
@@ -77,13 +79,8 @@ class KnownItem:
         self.blocks = blocks
         self.next: ReferenceType[KnownItem] | None = None
         self.written: dict[tuple[int, ...], Written] = {}
-        self.size = self.size_alone
+        self.size = self.size_alone = ITEM_BYTES + len(raw) * FORMS_COUNTED + _size_of(blocks)
         self.used = 0
-
-    @property
-    def size_alone(self) -> int:
-        """Without what was written beyond the place that it has from the beginning."""
-        return ITEM_BYTES + len(self.raw) * FORMS_COUNTED + _size_of(self.blocks)
 
     @property
     def key(self) -> Key:
@@ -307,10 +304,11 @@ def _size_of(values: Iterable[Any]) -> int:
     """At least what these take in memory."""
     size = 0
     for value in values:
-        if isinstance(value, str):
+        kind = type(value)
+        if kind is str:
             size += getsizeof(value)
+        elif kind is tuple:
+            size += VALUE_BYTES + _size_of(value)
         elif isinstance(value, msgspec.Struct):
             size += VALUE_BYTES + _size_of(astuple(value))
-        elif isinstance(value, tuple):
-            size += VALUE_BYTES + _size_of(value)
     return size
