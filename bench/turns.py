@@ -126,7 +126,7 @@ def converted(
         model="m",
         why="primary",
     )
-    request = ClientRequest(client, body, read_request_summary(client, body, {}), [])
+    request = ClientRequest(client, body, read_request_summary(client, body, {}, memory), [])
     preparation = Preparation(request, CODECS, memory=memory)
     return preparation.prepare(chosen, target_for(chosen, upstream, {})).body
 

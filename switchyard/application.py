@@ -121,7 +121,9 @@ class Application:
         self._notifier = Notifier(self.current, self._snapshot, self.wire, steady_seconds, time.time)
         self._balances = AccountBalances(self.dependencies, time.time)
         self._activations = Activations(self.dependencies, self.activation_memory, _local_now)
-        self.gateway = Gateway(self.relay, TokenCounter(self.dependencies), self.current)
+        self.gateway = Gateway(
+            self.relay, TokenCounter(self.dependencies), self.current, self.dependencies.messages
+        )
         self.client_files = ClientFiles(self.current, dashboard.rstrip("/"), os.environ, Path.home())
         self.admin = Admin(self, static)
         self.asgi: AsgiApp = Guard(

@@ -3,16 +3,27 @@
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from switchyard.protocols import neutral
 from switchyard.protocols.ids import new_id
-from switchyard.protocols.message_memory import START_BYTES, History, KnownItem, MessageMemory
+from switchyard.protocols.message_memory import (
+    BLANK,
+    START_BYTES,
+    Beginning,
+    History,
+    KnownItem,
+    MessageMemory,
+)
 from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.passthrough.peek import Members, watched_members
 from switchyard.protocols.wire import UNREADABLE, Json, decode_body
 
 PLACE = new_id("history_")
 """stands for the history; no client can know it"""
 PLACE_BYTES = msgspec.json.encode(PLACE)
+NAME_WITHIN = 256 * 1024
+"""how far the name of the history is looked for: clients put it first, or behind their instructions"""
 
 _decode = msgspec.json.Decoder().decode
 
@@ -55,20 +66,55 @@ def _recalled(
     body: bytes, protocol: ProtocolName, name: str, history: History
 ) -> tuple[Json, KnownHistory] | None:
     """None where anything is unusual: then the body is decoded as a whole."""
-    raw = memoryview(history.raw)
-    beginning = bytes(raw[:START_BYTES])
-    start = body.find(beginning)
-    end = start + len(raw)
-    if start < 0 or not beginning.startswith(b"["):
+    found = history.beginning
+    if found is None or found.body is not body:
+        found = _found(body, protocol, history)
+    if found is None:
         return None
     try:
         # found elsewhere, it leaves the history where it is, or no JSON
-        given = _decode(b"%b%b%b" % (body[:start], PLACE_BYTES, body[end:]))
+        given = _decode(b"%b%b%b" % (body[: found.start], PLACE_BYTES, body[found.end :]))
         if not isinstance(given, dict) or given.get(name) != PLACE:
             return None
-        items = history.memory.split(protocol, body, start, end)
+        items = history.memory.split(found)
+        beginning = body[found.start : min(found.end, found.start + START_BYTES)]
         known = KnownHistory(history.memory, protocol, beginning, items)
     except UNREADABLE:
         return None
     given[name] = known.items
     return given, known
+
+
+def _found(body: bytes, protocol: ProtocolName, history: History) -> Beginning | None:
+    raw = memoryview(history.raw)
+    beginning = bytes(raw[:START_BYTES])
+    start = body.find(beginning)
+    if start < 0 or not beginning.startswith(b"["):
+        return None
+    return Beginning(protocol, body, start, start + len(raw), *history.memory.along(protocol, body, start))
+
+
+def members_along(
+    protocol: ProtocolName, body: bytes, memory: MessageMemory
+) -> tuple[Members, Beginning] | None:
+    """The members of a body whose history begins with known items, which are not parsed; None for any other body."""
+    if len(body) < memory.least:
+        return None
+    name = "input" if protocol == "responses" else "messages"
+    key = b'"%b":' % name.encode()
+    start = body.find(key, 0, NAME_WITHIN) + len(key)
+    start += body[start : start + 1] == BLANK
+    items, behind = memory.along(protocol, body, start)
+    if not items:
+        return None
+    head = b"[" + PLACE_BYTES
+    try:
+        members = watched_members(b"%b%b%b" % (body[:start], head, body[behind:]))
+    except UNREADABLE:
+        return None
+    rest = memoryview(getattr(members, name))
+    if rest[: len(head)] != head:
+        return None
+    end = behind + len(rest) - len(head)
+    raw = msgspec.Raw(memoryview(body)[start:end])
+    return replace(members, **{name: raw}), Beginning(protocol, body, start, end, items, behind)

@@ -35,7 +35,7 @@ MAX_FORMS, MAX_WRITTEN = 256, 16
 FORMS_COUNTED = 2
 """its own bytes, and about as many for what it is written as: the first of these has its place from the beginning"""
 NO_LOCK = nullcontext()
-COMMA, BRACKET, BLANK = b",] "
+COMMA, BLANK = b",", b" "
 
 Key = tuple[ProtocolName, bytes]
 """the bytes of an item: each protocol may give them another meaning"""
@@ -100,6 +100,17 @@ class Written(msgspec.Struct, frozen=True):
         return WRITTEN_BYTES + VALUE_BYTES * len(self.content) + written
 
 
+class Beginning(msgspec.Struct, frozen=True):
+    """A list of messages from `start` to `end` of a body, and the known `items` that it begins with, up to `behind`."""
+
+    protocol: ProtocolName
+    body: bytes
+    start: int
+    end: int
+    items: Sequence[KnownItem]
+    behind: int
+
+
 class MessageMemory:
     """Bounded in bytes: what was not used for longest makes way, but nothing for the end of its own history.
 
@@ -134,43 +145,41 @@ class MessageMemory:
 
     # --- items ---------------------------------------------------------------------
 
-    def split(self, protocol: ProtocolName, body: bytes, start: int, end: int) -> list[KnownItem | bytes]:
-        """The items of the list that stands there, as far as they are known. Raises what msgspec raises.
+    def along(self, protocol: ProtocolName, body: bytes, start: int) -> tuple[list[KnownItem], int]:
+        """The known items that a list at `start` begins with, and where the last of them ends.
 
-        Along a known history nothing is parsed: the bytes are only compared.
+        Nothing is parsed: the bytes are only compared. What follows may be no list.
         """
+        items: list[KnownItem] = []
+        at = behind = start + 1
+        item = self._first(protocol, body, start)
+        while item is not None and (raw := item.raw) and body.startswith(raw, at):
+            items.append(item)
+            behind = at + len(raw)
+            if body[behind : behind + 1] != COMMA:
+                break
+            at = behind + (2 if body[behind + 1 : behind + 2] == BLANK else 1)
+            item = None if item.next is None else item.next()
+        return items, behind
+
+    def split(self, beginning: Beginning) -> list[KnownItem | bytes]:
+        """The items of this list, as far as they are known. Raises what msgspec raises."""
+        protocol, body, known = beginning.protocol, beginning.body, beginning.items
         with self._lock:
             self._requests += 1
-            known, at = self._along(protocol, body, start, end)
-        if at == end:
-            return [*known]
-        rest = b"[%b" % body[at:end] if known else memoryview(body)[start:end]
-        return [*known, *(self._find(protocol, bytes(raw)) for raw in _decode_items(rest))]
+            for item in known:
+                if self._items.get(item.key) is item:
+                    self._use(item)
+        if not known:
+            raws = _decode_items(memoryview(body)[beginning.start : beginning.end])
+        else:
+            raws = _decode_items(b'[""%b' % body[beginning.behind : beginning.end])[1:]
+        return [*known, *(self._find(protocol, bytes(raw)) for raw in raws)]
 
-    def _along(
-        self, protocol: ProtocolName, body: bytes, start: int, end: int
-    ) -> tuple[list[KnownItem], int]:
-        """The items up to the first that did not follow last time, and where that begins; `end` without one."""
-        items: list[KnownItem] = []
-        at = start + 1
-        item = self._first(protocol, body, start, end)
-        while item is not None and item.raw and body.startswith(item.raw, at):
-            behind = at + len(item.raw)
-            if body[behind] == COMMA:
-                behind += 2 if body[behind + 1] == BLANK else 1
-            elif behind + 1 == end:
-                behind = end
-            else:
-                break
-            self._use(item)
-            items.append(item)
-            item, at = None if item.next is None else item.next(), behind
-        return items, at
-
-    def _first(self, protocol: ProtocolName, body: bytes, start: int, end: int) -> KnownItem | None:
-        for reference in self._starts.get((protocol, body[start : min(end, start + START_BYTES)]), ()):
+    def _first(self, protocol: ProtocolName, body: bytes, start: int) -> KnownItem | None:
+        for reference in self._starts.get((protocol, body[start : start + START_BYTES]), ()):
             item = reference()
-            if item is not None and item.raw and body.startswith(item.raw, start + 1):
+            if item is not None and (raw := item.raw) and body.startswith(raw, start + 1):
                 return item
         return None
 
@@ -289,10 +298,14 @@ class MessageMemory:
 
 
 class History(msgspec.Struct, frozen=True):
-    """The history of a request as it stands in its body, and where its items may be known from earlier turns."""
+    """The history of a request as it stands in its body, and where its items may be known from earlier turns.
+
+    `beginning`: where it was found along with known items.
+    """
 
     memory: MessageMemory
     raw: msgspec.Raw
+    beginning: Beginning | None = None
 
     @property
     def is_worth_it(self) -> bool:

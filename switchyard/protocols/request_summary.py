@@ -6,6 +6,8 @@ from typing import Any
 import msgspec
 
 from switchyard.protocols.codec import BadRequest
+from switchyard.protocols.known_history import members_along
+from switchyard.protocols.message_memory import Beginning, MessageMemory
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.passthrough.peek import ABSENT, Members, watched_members
 from switchyard.protocols.sessions import session_in_headers, session_in_user_id, thread_in_headers
@@ -30,6 +32,8 @@ class RequestSummary(msgspec.Struct, frozen=True):
     """the sub-agent that sends it; "" for the conversation itself"""
     members: Members = Members()
     """the watched members as they stand in the body, each only a view of it: a client may put megabytes into any"""
+    beginning: Beginning | None = None
+    """the known part of the history of this very body"""
 
 
 TOO_LONG = f"model: longer than {MAX_MODEL_CHARS} characters"
@@ -37,10 +41,13 @@ TOO_LONG = f"model: longer than {MAX_MODEL_CHARS} characters"
 _decode_value = msgspec.json.Decoder().decode
 
 
-def read_request_summary(protocol: ProtocolName, body: bytes, headers: dict[str, str]) -> RequestSummary:
+def read_request_summary(
+    protocol: ProtocolName, body: bytes, headers: dict[str, str], memory: MessageMemory | None = None
+) -> RequestSummary:
     """What the request wants. Raises BadRequest with one sentence that names the field."""
+    found = None if memory is None else members_along(protocol, body, memory)
     try:
-        members = watched_members(body)
+        members, beginning = found or (watched_members(body), None)
         if len(members.model) > MAX_VALUE_BYTES:
             raise BadRequest(TOO_LONG, "model")
         model, stream, options = map(_value, (members.model, members.stream, members.stream_options))
@@ -63,6 +70,7 @@ def read_request_summary(protocol: ProtocolName, body: bytes, headers: dict[str,
         max_tokens=_longest_answer(members),
         thread=thread_in_headers(headers)[:MAX_SESSION_CHARS],
         members=members,
+        beginning=beginning,
     )
 
 

@@ -175,7 +175,7 @@ class Preparation:
     def _history(self, request: ClientRequest) -> History | None:
         if self._memory is None or (raw := history_in(request.summary.members)) is None:
             return None
-        return History(self._memory, raw)
+        return History(self._memory, raw, request.summary.beginning)
 
     def prompt_tokens(self) -> int:
         """An estimate of the prompt. Raises BadRequest."""

@@ -31,7 +31,7 @@ class TokenCounter:
     async def count(self, body: bytes, headers: Headers, query: str, client: str) -> int:
         """Input tokens of the request, from the upstream that would answer it or by estimate."""
         try:
-            summary = read_request_summary("messages", body, dict(headers))
+            summary = read_request_summary("messages", body, dict(headers), self._dependencies.messages)
         except BadRequest:
             return max(1, len(body) // 4)
         request = ClientRequest("messages", body, summary, headers, query, client)

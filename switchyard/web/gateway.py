@@ -16,6 +16,7 @@ from switchyard.protocols.client_program import program_of
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.errors.table import encode_error
 from switchyard.protocols.facts import Facts
+from switchyard.protocols.message_memory import MessageMemory
 from switchyard.protocols.names import PASSED_ENDPOINTS, PassedEndpoint, ProtocolName
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.protocols.passthrough.prepare import wants_compaction
@@ -87,10 +88,17 @@ Answerer = Callable[[Scope, Receive, Send], Awaitable[None]]
 class Gateway:
     """An ASGI application for the clients' paths; `owns` decides which those are."""
 
-    def __init__(self, relay: Relay, counter: TokenCounter, settings: Callable[[], Settings]) -> None:
+    def __init__(
+        self,
+        relay: Relay,
+        counter: TokenCounter,
+        settings: Callable[[], Settings],
+        messages: MessageMemory,
+    ) -> None:
         self._relay = relay
         self._counter = counter
         self._settings = settings
+        self._messages = messages
 
     @staticmethod
     def owns(method: str, path: str) -> bool:
@@ -144,7 +152,7 @@ class Gateway:
         received = await take_body(scope, receive, self._limit)
         headers, query, body = _without_local_keys(scope, received, keys)
         try:
-            summary = read_request_summary(protocol, body, dict(headers))
+            summary = read_request_summary(protocol, body, dict(headers), self._messages)
         except BadRequest as bad:
             raise _Refused(WireError(ErrorType.INVALID_REQUEST, bad.message, 400, param=bad.param)) from None
         compacts = wants_compaction(protocol, body)

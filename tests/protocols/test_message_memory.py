@@ -12,7 +12,8 @@ from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import BadRequest, SentRequest, Target
 from switchyard.protocols.codecs import CODECS
 from switchyard.protocols.conversion import convert_request
-from switchyard.protocols.message_memory import History, KnownItem, MessageMemory
+from switchyard.protocols.known_history import members_along
+from switchyard.protocols.message_memory import Beginning, History, KnownItem, MessageMemory
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
 from switchyard.protocols.neutral import Request
 from switchyard.protocols.passthrough.peek import history_in, watched_members
@@ -38,8 +39,12 @@ MARK = {"type": "ephemeral"}
 
 
 def decoded(client: ProtocolName, body: bytes, memory: MessageMemory | None) -> Request | str:
-    raw = history_in(watched_members(body))
-    history = None if memory is None or raw is None else History(memory, raw)
+    members, beginning = watched_members(body), None
+    if memory is not None and (found := members_along(client, body, memory)) is not None:
+        assert found[0] == members
+        members, beginning = found
+    raw = history_in(members)
+    history = None if memory is None or raw is None else History(memory, raw, beginning)
     try:
         return CODECS[client].decode_request(body, history)
     except BadRequest as refused:
@@ -124,6 +129,29 @@ def test_each_protocol_gives_the_same_bytes_its_own_meaning(
     decoded(other, body_of(other, SHARED), memory)
     for history in (SHARED, SHARED[1:], SHARED):
         assert_the_same(client, body_of(client, history), memory, TARGETS[0])
+
+
+@pytest.mark.parametrize("client", PROTOCOLS)
+def test_of_a_later_turn_only_what_is_new_is_parsed(client: ProtocolName) -> None:
+    memory, history = MessageMemory(), long_history(50_000)
+    decoded(client, body_of(client, history), memory)
+    later = body_of(client, [*history, *long_history(2000, of="new ")])
+    found = members_along(client, later, memory)
+    assert found is not None
+    members, beginning = found
+    assert members == watched_members(later)
+    assert [item.raw for item in beginning.items] == [msgspec.json.encode(item) for item in history]
+
+
+def test_a_beginning_of_which_something_was_forgotten_since_is_decoded_the_same() -> None:
+    memory, body = MessageMemory(), body_of("chat", long_history(50_000))
+    decoded("chat", body, memory)
+    found = members_along("chat", body, memory)
+    assert found is not None
+    memory.sweep()
+    memory.sweep()
+    history = History(memory, found[0].messages, found[1])
+    assert CODECS["chat"].decode_request(body, history) == plain("chat", body)
 
 
 # --- stable prefixes ---------------------------------------------------------------
@@ -277,7 +305,7 @@ def test_of_a_history_that_does_not_fit_the_beginning_is_kept() -> None:
 
 def items_of(memory: MessageMemory, history: list[Item]) -> list[KnownItem | bytes]:
     raw = msgspec.json.encode(history)
-    return memory.split("chat", raw, 0, len(raw))
+    return memory.split(Beginning("chat", raw, 0, len(raw), *memory.along("chat", raw, 0)))
 
 
 def test_threads_share_the_memory() -> None:
