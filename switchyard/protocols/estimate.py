@@ -137,10 +137,22 @@ def _table(classes: str, onto: str) -> bytes:
 
 
 CLASSES = bytes(ord(_class(byte)) for byte in range(256))
-WORDS = _table("aA", "a")
 NUMBERS = _table("0", "0")
 SIGNS = _table("._", ".")
-NEWLINES = _table("n", "n")
+WORD, NUMBER, SIGN, NEWLINE, BLANK, SMALL, LARGE = range(7)
+"""A bit for each class of bytes."""
+BITS = {
+    "a": 1 << WORD | 1 << SMALL,
+    "A": 1 << WORD | 1 << LARGE,
+    "0": 1 << NUMBER,
+    ".": 1 << SIGN,
+    "_": 1 << SIGN,
+    "n": 1 << NEWLINE,
+    " ": 1 << BLANK,
+}
+PLANES = bytes(BITS.get(_class(byte), 0) for byte in range(256))
+EACH = int.from_bytes(b"\1" * (SAMPLES * SAMPLE_CHARACTERS * 4 + 1), "big")
+"""The lowest bit of each byte of the longest text that is weighed, in UTF-8."""
 
 
 def _weighed(text: str) -> float:
@@ -148,24 +160,30 @@ def _weighed(text: str) -> float:
 
 
 def _weighed_parts(encoded: bytes) -> tuple[float, float, float, float]:
-    """Counting patterns over translated bytes is a hundred times faster than looking at characters.
-
-    `encoded` begins with a blank.
-    """
-    classes = encoded.translate(CLASSES)
-    words = encoded.translate(WORDS)
-    numbers = encoded.translate(NUMBERS)
-    signs = encoded.translate(SIGNS)
+    """All bytes are looked at at once, as one number whose bits are their classes. `encoded` begins with a blank."""
+    planes = int.from_bytes(encoded.translate(PLANES), "big")
+    before = planes >> 8
+    starts = planes ^ (planes & before)
+    words, letters, blanks = starts >> WORD & EACH, planes >> WORD & EACH, planes >> BLANK & EACH
+    pairs = letters & letters >> 8
+    fours = pairs & pairs >> 16
+    long_words = words >> 48 & fours & fours >> 24  # where the seventh letter is
+    humps = before >> SMALL & planes >> LARGE & EACH
+    indented = planes >> NEWLINE + 16 & blanks & blanks >> 8
     return (
-        0.95 * words.count(b" a") + 0.36 * words.count(b" aaaaaaa") + 1.5 * classes.count(b"aA"),
-        1.45 * numbers.count(b" 0") + 0.44 * numbers.count(b"000"),
-        0.18 * signs.count(b".")
-        + 0.44 * signs.count(b" .")
-        + 0.16 * signs.count(b"..")
-        + 1.1 * encoded.translate(NEWLINES).count(b" n")
-        + 0.21 * classes.count(b"n  "),
-        0.4 * classes.count(b"2") + 0.77 * classes.count(b"3") + 2.0 * classes.count(b"4"),
+        0.95 * words.bit_count() + 0.36 * long_words.bit_count() + 1.5 * humps.bit_count(),
+        1.45 * (starts >> NUMBER & EACH).bit_count() + 0.44 * encoded.translate(NUMBERS).count(b"000"),
+        0.18 * (planes >> SIGN & EACH).bit_count()
+        + 0.44 * (starts >> SIGN & EACH).bit_count()
+        + 0.16 * encoded.translate(SIGNS).count(b"..")
+        + 1.1 * (starts >> NEWLINE & EACH).bit_count()
+        + 0.21 * indented.bit_count(),
+        0.0 if encoded.isascii() else _weighed_wide(encoded.translate(CLASSES)),
     )
+
+
+def _weighed_wide(classes: bytes) -> float:
+    return 0.4 * classes.count(b"2") + 0.77 * classes.count(b"3") + 2.0 * classes.count(b"4")
 
 
 # --- requests -----------------------------------------------------------------
