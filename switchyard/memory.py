@@ -12,10 +12,10 @@ from pathlib import Path
 
 ARENAS = 2
 """for each thread an arena of its own keeps what large bodies once took"""
-MMAP_BYTES = 2 * 1024 * 1024
-"""larger blocks go back to the system as soon as they are free; a body of a megabyte passes through several blocks of
-its size, which would all be fetched again for the next one"""
-TRIM_BYTES = 8 * 1024 * 1024
+MMAP_BYTES = 16 * 1024 * 1024
+"""larger blocks go back to the system as soon as they are free; a body passes through several blocks of its size, which
+would all be fetched again, page by page, for the next one: of 8 MB that takes longer than its conversion from memory"""
+TRIM_BYTES = 32 * 1024 * 1024
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 CHECK_SECONDS = 20.0
 CHECKS_BETWEEN_SWEEPS = 30
