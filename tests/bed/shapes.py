@@ -227,10 +227,18 @@ CLIENT_TOOL = {
     **MARK,
 }
 PARALLEL = {"disable_parallel_tool_use?": bool}
+CONTENT = (said, [BLOCK])
+EFFORT = one_of("low medium high xhigh max")
 MESSAGES = {
     "model": said,
     "max_tokens": count(1),
-    "messages": [{"role": one_of("user assistant system"), "content": (said, [BLOCK])}],
+    "messages": [
+        (
+            {"role": one_of("user assistant"), "content": CONTENT},
+            # the effort of the turn, which newer versions of Claude Code send
+            {"role": one_of("system"), "content": CONTENT, "output_config?": {"effort?": EFFORT}},
+        )
+    ],
     "system?": (said, [Kinds({"text": TEXT})]),
     "stream?": bool,
     "temperature?": within(0, 1),
@@ -267,7 +275,7 @@ MESSAGES = {
         }
     ),
     "output_config?": {
-        "effort?": one_of("low medium high xhigh max"),
+        "effort?": EFFORT,
         "format?": {"type": one_of("json_schema"), "schema": dict},
     },
     "context_management?": {"edits": [dict]},
