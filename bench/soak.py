@@ -50,13 +50,16 @@ MAX_CONCURRENCY = 6
 CUT = 0
 """instead of a status: if no upstream has answered in time, Claude Code and Codex retry after a cut connection"""
 NO_TRY = "this request had no try at it"
+TOTAL_SECONDS = 20
+EARLY_SECONDS = 0.1
+"""a hold ends as soon as no upstream can be expected before the end of the total time"""
 PATIENCE = {"connect": 1, "first_byte": 0.6, "idle": 0.6}
 RULES = {
     "error_threshold": 3,
     "cooldown_seconds": 0.5,
     "max_cooldown_seconds": 1.5,
     "keep_alive_seconds": 0.2,
-    "total_seconds": 20,
+    "total_seconds": TOTAL_SECONDS,
     "return_to_primary_minutes": 0.05,
     "on_status": {"502": "retry"},
 }
@@ -309,7 +312,7 @@ class Soak:
             return
         detail = (await admin.get(f"/api/requests/{found['id']}")).json()
         # the end of the whole search also ends its last try, and a request in line may have had none at an upstream
-        is_over = detail["row"]["duration"] >= RULES["total_seconds"]
+        is_over = detail["row"]["duration"] >= TOTAL_SECONDS - EARLY_SECONDS
         late = {
             one["upstream"] for one in detail["attempts"] if _is_late(one) or (is_over and one["failure"])
         }

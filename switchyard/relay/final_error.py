@@ -30,6 +30,8 @@ MOST_DESCRIPTIVE = (
 PASSING = frozenset({"cooldown", "trial", "concurrency", "rate", "time"})
 """reasons that pass by themselves"""
 
+NO_TRY = "this request had no try at it"
+
 CLIENT_ERRORS = frozenset({ErrorType.INVALID_REQUEST, ErrorType.CONTEXT_OVERFLOW, ErrorType.TOO_LARGE})
 LASTING = CLIENT_ERRORS | {
     ErrorType.AUTHENTICATION,
@@ -61,7 +63,7 @@ def nothing_could_answer(route: Route, model: str, now: Moment) -> FinalError:
     ends = [cooling.cooldown.until for cooling in route.cooling if cooling.cooldown.passes]
     ends += [now.monotonic for _ in route.candidates]
     reported = [(skip.upstream, skip.text) for skip in route.skipped]
-    reported += [(one.name, "this request had no try at it") for one in route.candidates]
+    reported += [(one.name, NO_TRY) for one in route.candidates]
     reasons = "; ".join(f'"{upstream}": {text}' for upstream, text in reported)
     message = f'No upstream can answer for model "{model}" now. ' + (
         f"Skipped: {reasons}." if reasons else "None is configured; add one in the dashboard."

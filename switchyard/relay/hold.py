@@ -42,6 +42,7 @@ class HeldRequest:
     since: float
     until: float
     waits: tuple[Waited, ...] = ()
+    also: tuple[Waited, ...] = ()
     wake: asyncio.Future[Wake] | None = None
     recovered: set[Target] | None = None
     """the targets at which others have succeeded during its pause"""
@@ -109,17 +110,19 @@ class Hold:
         held = self._held.pop(exchange.id)
         self._bytes -= held.size
         self._probes.leave(exchange.id)
-        for waited in held.waits:
+        for waited in held.waits + held.also:
             self._probes.end(exchange.id, waited.target)
         self._hand_out()
         return self._now() - held.since
 
-    async def wait(self, exchange: Exchange, waits: Sequence[Waited], seconds: float) -> Wake:
-        """Wait for the next try; "time" after so many seconds."""
+    async def wait(
+        self, exchange: Exchange, waits: Sequence[Waited], seconds: float, also: Sequence[Waited] = ()
+    ) -> Wake:
+        """Wait for the next try; "time" after so many seconds. `also` need not recover, but may."""
         held, now = self._held[exchange.id], self._now()
-        for waited in waits:
+        for waited in (*waits, *also):
             self._probes.join(exchange.id, waited.target, now, waited.not_before)
-        held.waits = tuple(waits)
+        held.waits, held.also = tuple(waits), tuple(also)
         held.wake = asyncio.get_running_loop().create_future()
         self._hand_out()
         try:

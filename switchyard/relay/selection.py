@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from switchyard.exchange import Exchange, Failure
 from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.draining import LINGER_SECONDS
+from switchyard.relay.final_error import NO_TRY
 from switchyard.relay.stopwatch import Stopwatch
 from switchyard.routing.fit import Needs
 from switchyard.routing.hold import LONGEST_PAUSE_SECONDS
@@ -134,11 +135,11 @@ class Selection:
         self._in_queue().begin_pass(waits_for, self._dependencies.monotonic() + seconds)
 
     def unasked(self) -> tuple[Skip, ...]:
-        """The candidates that were not asked because the time budget was used up."""
-        if self.seconds_left() > EARLY_SECONDS:
-            return ()
-        budget = self.route.search_seconds
-        text = f"not asked: the time budget of {budget:g} s (failover.total_seconds) was used up"
+        """The candidates that were not asked: the time budget was used up, or the hold has ended before their turn."""
+        text = NO_TRY
+        if self.seconds_left() <= EARLY_SECONDS:
+            budget = self.route.search_seconds
+            text = f"not asked: the time budget of {budget:g} s (failover.total_seconds) was used up"
         in_order = self.route.in_order(rescues_first=self._rescues_first)
         return tuple(Skip(one.name, "time", text) for one in in_order if one.name not in self._ask.tried)
 

@@ -65,6 +65,12 @@ class Waits:
         cooling = [waited for waited in self._cooling.values() if waited.not_before - now <= left]
         return [waited for waited in failing + cooling if waited.target not in self._dropped]
 
+    def unexpected(self, period: Period, now: float) -> list[Waited]:
+        """The targets that cool down for longer than the period: one may recover sooner, or the user tries it."""
+        left = period.left(now)
+        cooling = [waited for waited in self._cooling.values() if waited.not_before - now > left]
+        return [waited for waited in cooling if waited.target not in self._dropped]
+
     @property
     def failing(self) -> frozenset[str]:
         """The upstreams that have failed for this request, or were cooling down."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from switchyard.exchange import Outcome
+from switchyard.exchange import Exchange, Outcome
 from switchyard.relay.headers import Headers
 from switchyard.relay.upstream import Call, Reply
 from switchyard.routing.health import Charge
@@ -173,3 +173,51 @@ def test_an_upstream_that_was_waited_for_and_never_asked_is_named_too() -> None:
         )
 
     assert run(scenario()) == ({"a"}, True, ["b"])
+
+
+def cooling_for_an_hour(what_comes: Callable[[Stage], object]) -> tuple[list[str], Exchange]:
+    """`a` is busy all the time. `b` cools down for longer than anybody is held, until `what_comes`."""
+
+    async def answer(call: Call) -> Reply:
+        return busy() if call.upstream == "a" else reply()
+
+    async def scenario() -> tuple[list[str], Exchange]:
+        rules = Failover(hold_seconds=60)
+        stage = Stage(Settings(upstreams=(upstream("a"), upstream("b")), failover=rules), answer)
+        hint = Charge("cooldown", retry_after=3600.0, is_reset=True)
+        stage.bed.health.failed("b", "m", hint, "429 slow down", Failover(), now())
+        asking = asyncio.create_task(stage.ask(stream=True))
+        await asyncio.sleep(10)
+        what_comes(stage)
+        return stage.wire.asked, await asking
+
+    return run(scenario())
+
+
+def another_succeeds(stage: Stage) -> None:
+    stage.bed.health.succeeded("b", "m")
+    stage.dependencies.hold.succeeded("another", ("b", "m"))
+
+
+@pytest.mark.parametrize(
+    "what_comes",
+    [another_succeeds, lambda stage: stage.dependencies.hold.hasten(["b"])],
+    ids=["success", "try now"],
+)
+def test_what_recovers_against_expectation_answers_whoever_is_held(
+    what_comes: Callable[[Stage], object],
+) -> None:
+    asked_ones, exchange = cooling_for_an_hour(what_comes)
+    assert (asked_ones.count("b"), asked_ones[-1], exchange.outcome) == (1, "b", Outcome.OK)
+    assert exchange.held == 10
+
+
+def test_a_request_that_is_given_up_names_an_upstream_that_it_could_still_have_asked() -> None:
+    def open_and_given_up(stage: Stage) -> None:
+        stage.bed.health.succeeded("b", "m")
+        stage.dependencies.hold.give_up()
+
+    asked_ones, exchange = cooling_for_an_hour(open_and_given_up)
+    assert exchange.failure is not None and set(asked_ones) == {"a"}
+    assert 'upstream "b": this request had no try at it' in exchange.failure.message
+    assert exchange.skipped == (("b", "this request had no try at it"),)
