@@ -152,25 +152,9 @@ def _plan_file(client: FileClient, path: Path, wanted: Wanted, settings: Setting
     return msgspec.structs.replace(plan, previous=current)
 
 
-class _ServedToChat:
-    """The models of the settings last asked for: a page needs those of hundreds of upstreams once for each client."""
-
-    def __init__(self) -> None:
-        self._last: tuple[Settings, Mapping[str, int]] | None = None
-
-    def of(self, settings: Settings) -> Mapping[str, int]:
-        last = self._last
-        if last is None or last[0] is not settings:
-            last = self._last = (settings, served_models(settings, "chat"))
-        return last[1]
-
-
-_SERVED = _ServedToChat()
-
-
 def _offer(wanted: Wanted, own: str, settings: Settings) -> Offer:
     """What the daemon offers to clients of Chat Completions."""
-    served = _SERVED.of(settings)
+    served = served_models(settings, "chat")
     demo = DEMO_MODEL if any(one.is_demo for one in upstreams_for(settings, "chat")) else ""
     model = wanted.model or own or next(iter(served), demo)
     return Offer(chat_url(wanted.address), wanted.key or ANY_KEY, model, served)

@@ -1,6 +1,6 @@
 """List the models that clients can request, and the context window of each."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -33,8 +33,9 @@ def served_models(settings: Settings, *protocols: ProtocolName, client: Facts = 
     `client` states who asks, as far as it is known: rules may depend on it.
     """
     asking = protocols or PROTOCOLS
+    pools = [_pool(settings, protocol) for protocol in asking]
     names = dict.fromkeys(_names(settings, asking))
-    windows = {name: window_of(settings, name, *asking, client=client) for name in names}
+    windows = {name: _window_in(pools, settings, name, client) for name in names}
     return {name: window for name, window in windows.items() if window is not None}
 
 
@@ -42,12 +43,8 @@ def window_of(
     settings: Settings, model: str, *protocols: ProtocolName, client: Facts = NO_FACTS
 ) -> int | None:
     """The same for one name, which need not be listed anywhere; None if it is not routed."""
-    found = [
-        _window(serving)
-        for protocol in protocols or PROTOCOLS
-        if (serving := _serving(settings, protocol, model, client))
-    ]
-    return _largest(found) if found else None
+    pools = [_pool(settings, protocol) for protocol in protocols or PROTOCOLS]
+    return _window_in(pools, settings, model, client)
 
 
 def usable_window(
@@ -75,20 +72,59 @@ def _names(settings: Settings, asking: tuple[ProtocolName, ...]) -> Iterator[str
             yield from (name for family in families for name in OF_FAMILY.get(family, ()))
 
 
+class _Pool(msgspec.Struct, frozen=True):
+    """The upstreams that may answer the clients of a protocol, by the models that they list.
+
+    A model is listed by few of many upstreams: only these are looked at.
+    """
+
+    protocol: ProtocolName
+    upstreams: tuple[Upstream, ...]
+    listing: dict[str, set[int]]
+    """the positions of those that list this model, in lower case"""
+    others: set[int]
+    """the positions of those that take models that they do not list by their names"""
+    by_name: dict[str, int]
+
+    def taking(self, models: Iterable[str], named: Iterable[str]) -> list[Upstream]:
+        """Those that may take one of these models, and those of these names."""
+        places = self.others.union(*(self.listing.get(model.lower(), ()) for model in models))
+        places.update(self.by_name[name] for name in named if name in self.by_name)
+        return [self.upstreams[place] for place in sorted(places)]
+
+
+def _pool(settings: Settings, protocol: ProtocolName) -> _Pool:
+    upstreams = upstreams_for(settings, protocol)
+    listing: dict[str, set[int]] = {}
+    others = set()
+    for place, upstream in enumerate(upstreams):
+        if not upstream.models or any(map(is_glob, upstream.models)):
+            others.add(place)
+        for model in upstream.models:
+            listing.setdefault(model.lower(), set()).add(place)
+    by_name = {upstream.name: place for place, upstream in enumerate(upstreams)}
+    return _Pool(protocol, upstreams, listing, others, by_name)
+
+
+def _window_in(pools: list[_Pool], settings: Settings, model: str, client: Facts) -> int | None:
+    found = [_window(serving) for pool in pools if (serving := _serving(pool, settings, model, client))]
+    return _largest(found) if found else None
+
+
 class _Serving(msgspec.Struct, frozen=True):
     upstream: Upstream
     role: int
     """smaller comes first; that of an upstream which a rule names does not matter"""
 
 
-def _serving(settings: Settings, protocol: ProtocolName, model: str, client: Facts) -> list[_Serving]:
+def _serving(pool: _Pool, settings: Settings, model: str, client: Facts) -> list[_Serving]:
     """The upstreams that would be asked for this model, at this time or another; not the unlikely ones.
 
     A long prompt decides, as it goes where it fits; if none takes it, a short one.
     """
     for tokens in (LONG_PROMPT, 0):
-        ruled = _rule_for(settings, protocol, model, replace(client, tokens=tokens))
-        found = [one for one in _accepting(settings, protocol, model, ruled) if not _is_unlikely(one, ruled)]
+        ruled = _rule_for(settings, pool.protocol, model, replace(client, tokens=tokens))
+        found = [one for one in _accepting(pool, settings, model, ruled) if not _is_unlikely(one, ruled)]
         if found:
             return [_Serving(upstream, _role(upstream, ruled)) for upstream, _ in found]
     return []
@@ -101,23 +137,44 @@ def _rule_for(settings: Settings, protocol: ProtocolName, model: str, client: Fa
 
 
 def _accepting(
-    settings: Settings, protocol: ProtocolName, model: str, ruled: Ruled | None
+    pool: _Pool, settings: Settings, model: str, ruled: Ruled | None
 ) -> list[tuple[Upstream, str]]:
     """The upstreams that take this model, with the name that each is sent."""
     requested = ModelName.read(model)
     rules = _renaming(settings, requested)
     found = []
-    for upstream in upstreams_for(settings, protocol):
+    for upstream in _looked_at(pool, settings, requested, ruled):
         is_named = ruled is not None and upstream.name in ruled.rule.upstreams
         if (ruled is not None and ruled.rule.only and not is_named) or not (
             is_named or _is_regular(upstream)
         ):
             continue
         own = ruled if ruled is not None and ruled.concerns(upstream.name) else None
-        sent = served_by_rule(settings.model_rules if own else rules, upstream, protocol, requested, own)
+        sent = served_by_rule(settings.model_rules if own else rules, upstream, pool.protocol, requested, own)
         if sent is not None:
             found.append((upstream, sent.model))
     return found
+
+
+def _looked_at(
+    pool: _Pool, settings: Settings, requested: ModelName, ruled: Ruled | None
+) -> Sequence[Upstream]:
+    """The upstreams that may accept this model, with the name that the client, a model rule or the rule gives it."""
+    given = [
+        requested,
+        *([] if ruled is None or not ruled.rule.model else [ModelName.read(ruled.rule.model)]),
+    ]
+    if not all(name.model for name in given):
+        return pool.upstreams
+    models = [model for name in given for model in _spellings(settings, name)]
+    return pool.taking(models, () if ruled is None else ruled.rule.upstreams)
+
+
+def _spellings(settings: Settings, name: ModelName) -> Iterator[str]:
+    """The names under which an upstream may be asked for this model."""
+    yield name.model
+    yield (name.without_thinking() or name).model
+    yield from (rule.to for rule in _renaming(settings, name))
 
 
 def _renaming(settings: Settings, requested: ModelName) -> tuple[ModelRule, ...]:
@@ -156,7 +213,8 @@ def _largest(windows: list[int]) -> int:
 
 def is_served(settings: Settings, protocol: ProtocolName, model: str, client: Facts = NO_FACTS) -> bool:
     """True if an enabled upstream accepts this model from this client, at this time or another."""
-    return bool(_accepting(settings, protocol, model, _rule_for(settings, protocol, model, client)))
+    ruled = _rule_for(settings, protocol, model, client)
+    return bool(_accepting(_pool(settings, protocol), settings, model, ruled))
 
 
 def upstreams_for(settings: Settings, protocol: ProtocolName) -> tuple[Upstream, ...]:

@@ -1,11 +1,15 @@
 """The models that clients can request."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from switchyard.protocols.facts import CLAUDE_CODE, Facts
 from switchyard.protocols.names import ModelName, ProtocolName
+from switchyard.routing.lineup import served_by_rule
 from switchyard.routing.served import is_served, served_models, usable_window, window_of
-from switchyard.settings import Settings
+from switchyard.settings import Settings, Upstream
 from switchyard.settings_validation import parse
 
 LOCAL = {
@@ -178,3 +182,23 @@ def test_what_only_a_rescue_upstream_has_is_not_listed(role: str, listed: list[s
 )
 def test_the_alias_for_claude_code_is_understood(text: str, name: ModelName) -> None:
     assert ModelName.read(text) == name
+
+
+@pytest.mark.parametrize("rule", [{}, {"upstreams": ["u7"]}, {"upstreams": ["u7"], "model": "other"}])
+def test_a_list_of_models_looks_at_few_of_many_upstreams(
+    monkeypatch: pytest.MonkeyPatch, rule: dict[str, object]
+) -> None:
+    looked_at: list[str] = []
+    monkeypatch.setattr("switchyard.routing.served.served_by_rule", _counted(served_by_rule, looked_at))
+    upstreams = [LARGE | {"name": f"u{number}", "models": [f"model-{number}"]} for number in range(100)]
+    listed = served_models(settings(*upstreams, routes=[{"when": {}, **rule}] if rule else []), "chat")
+    assert set(listed) >= {f"model-{number}" for number in range(100)}
+    assert len(looked_at) <= 2 * len(listed)
+
+
+def _counted(serve: Callable[..., Any], looked_at: list[str]) -> Callable[..., Any]:
+    def counting(rules: object, upstream: Upstream, *rest: object) -> Any:
+        looked_at.append(upstream.name)
+        return serve(rules, upstream, *rest)
+
+    return counting
