@@ -1,6 +1,10 @@
 """A key that an upstream repeats goes no further, however it is repeated."""
 
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from switchyard.exchange import Failure, FailureKind
 from switchyard.protocols.neutral import ErrorType, WireError
@@ -10,6 +14,7 @@ from switchyard.relay.redaction import (
     redacted_bytes,
     redacted_text,
     secrets_of,
+    worth_hiding,
 )
 from switchyard.settings import Upstream
 
@@ -121,3 +126,35 @@ def test_a_long_query_is_masked_in_no_time() -> None:
 )
 def test_a_key_with_escaped_signs_is_blanked_and_other_escapes_stay(reported: bytes, seen: bytes) -> None:
     assert redacted_bytes(reported, ("zq-new+key/1",)) == seen
+
+
+@given(
+    st.lists(st.text("ab-[]ky", min_size=6, max_size=9).map("sk-".__add__), min_size=8, max_size=40),
+    st.lists(st.one_of(st.integers(0, 39), st.text("absk-[]ey", max_size=5)), max_size=12),
+)
+def test_many_secrets_that_begin_alike_are_redacted_as_one_by_one(
+    found: list[str], pieces: list[int | str]
+) -> None:
+    secrets = worth_hiding(found)
+    content = "".join(one if isinstance(one, str) else secrets[one % len(secrets)] for one in pieces).encode()
+    by_one = content
+    for secret in secrets:
+        by_one = redacted_bytes(by_one, (secret,))
+    assert redacted_bytes(content, secrets) == by_one
+
+
+def test_many_secrets_that_begin_alike_are_looked_for_in_one_pass() -> None:
+    secrets = worth_hiding(f"sk-{number:09}" for number in range(500))
+    content = Searched(b"nothing of that kind, but sk- and sk-000000007")
+    assert redacted_bytes(content, secrets) == b"nothing of that kind, but sk- and [key]"
+    assert content.replaced == 1
+
+
+class Searched(bytes):
+    """Counts how often it is searched for a secret."""
+
+    replaced = 0
+
+    def replace(self, *args: Any) -> bytes:
+        self.replaced += 1
+        return super().replace(*args)
