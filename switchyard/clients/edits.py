@@ -1,22 +1,21 @@
 """Set Switchyard's keys in the text of a client's file, and remove them later, whatever else has changed."""
 
-import copy
 from collections.abc import Mapping
+from itertools import groupby
 from typing import Any, Protocol
 
 import msgspec
 
-from switchyard.clients.texts import Path, Unparsable
+from switchyard.clients.texts import Changes, Path, Unparsable
 
 
 class Dialect(Protocol):
-    """The functions of `json_edit` and `toml_edit`."""
+    """The functions of `json_edit`, `toml_edit` and `yaml_edit`."""
 
     def data(self, text: str) -> dict[str, Any]: ...
     def render(self, value: Any) -> str: ...
     def raw(self, text: str, path: Path) -> str | None: ...
-    def put(self, text: str, path: Path, value: str) -> str: ...
-    def drop(self, text: str, path: Path) -> str: ...
+    def edited(self, text: str, changes: Changes) -> str: ...
     def drop_if_empty(self, text: str, path: Path) -> str: ...
 
 
@@ -55,13 +54,10 @@ def apply_edits(
     dialect.data(text)
     stale = [touched for path, touched in earlier.items() if path not in wanted]
     text, _ = _revert(dialect, text, stale, record)
-    keys = []
-    for path, value in wanted.items():
-        touched = _touch(dialect, text, path, value, earlier.get(path))
-        if touched is not None:
-            keys.append(touched)
-        text = _set(dialect, text, path, value)
-    return Edited(text, Record(_without_setup(dialect, before, record), text, tuple(keys)))
+    touched = [_touch(dialect, text, path, value, earlier.get(path)) for path, value in wanted.items()]
+    keys = tuple(one for one in touched if one is not None)
+    text = _set(dialect, text, wanted)
+    return Edited(text, Record(_without_setup(dialect, before, record), text, keys))
 
 
 def undo_edits(dialect: Dialect, text: str, record: Record) -> Edited:
@@ -89,36 +85,61 @@ def _touch(dialect: Dialect, text: str, path: Path, value: Any, earlier: Touched
     return None if _same_text(dialect, current, after) else Touched(path, current, after)
 
 
-def _set(dialect: Dialect, text: str, path: Path, value: Any) -> str:
+def _set(dialect: Dialect, text: str, wanted: Mapping[Path, Any]) -> str:
     data = dialect.data(text)
-    if same(value_at(data, path), value):
+    changes = {
+        path: None if value is None else dialect.render(value)
+        for path, value in wanted.items()
+        if not same(value_at(data, path), value)
+    }
+    return _changed(dialect, text, changes, wanted)
+
+
+def _changed(dialect: Dialect, text: str, changes: Changes, values: Mapping[Path, Any]) -> str:
+    """The edited text, which has these values; keys are changed one by one only to name the one that fails."""
+    if not changes:
         return text
-    if value is None:
-        return _verified(dialect, dialect.drop(text, path), without_key(data, path), path)
-    return _verified(
-        dialect, dialect.put(text, path, dialect.render(value)), with_value(data, path, value), path
-    )
+    try:
+        return _verified(dialect, text, changes, values)
+    except Unparsable:
+        if len(changes) == 1:
+            raise
+    for path, change in changes.items():
+        text = _verified(dialect, text, {path: change}, values)
+    return text
+
+
+def _verified(dialect: Dialect, text: str, changes: Changes, values: Mapping[Path, Any]) -> str:
+    expected = dialect.data(text)
+    for path, change in changes.items():
+        expected = without_key(expected, path) if change is None else with_value(expected, path, values[path])
+    edited = dialect.edited(text, changes)
+    try:
+        found = dialect.data(edited)
+    except Unparsable:
+        found = None
+    if found is None or not same(_without_empty(found), _without_empty(expected)):
+        name = ".".join(next(iter(changes)))
+        raise Unparsable(f"{name} is written in a form that cannot be edited safely; change it by hand")
+    return edited
 
 
 def _revert(
     dialect: Dialect, text: str, keys: "list[Touched] | tuple[Touched, ...]", record: Record | None
 ) -> tuple[str, list[str]]:
     notes = []
-    for touched in reversed(keys):
-        current = dialect.raw(text, touched.path)
-        if not _same_text(dialect, current, touched.after):
-            if current is not None:
+    for (_, is_new), group in groupby(reversed(keys), lambda one: (one.path[:-1], one.before is None)):
+        undone: dict[Path, str | None] = {}
+        for touched in group:
+            current = dialect.raw(text, touched.path)
+            if _same_text(dialect, current, touched.after):
+                undone[touched.path] = touched.before
+            elif current is not None:
                 notes.append(f"{'.'.join(touched.path)} has been changed since and is left unchanged")
-            continue
-        data = dialect.data(text)
-        if touched.before is None:
-            changed = dialect.drop(text, touched.path)
-            text = _verified(dialect, changed, without_key(data, touched.path), touched.path)
-            text = _without_empty_owners(dialect, text, touched.path, record)
-        else:
-            changed = dialect.put(text, touched.path, touched.before)
-            old = _decoded(dialect, touched.before)
-            text = _verified(dialect, changed, with_value(data, touched.path, old), touched.path)
+        values = {path: _decoded(dialect, old) for path, old in undone.items() if old is not None}
+        text = _changed(dialect, text, undone, values)
+        if is_new and undone:
+            text = _without_empty_owners(dialect, text, next(iter(undone)), record)
     return text, notes
 
 
@@ -131,17 +152,6 @@ def _without_empty_owners(dialect: Dialect, text: str, path: Path, record: Recor
     return text
 
 
-def _verified(dialect: Dialect, text: str, expected: dict[str, Any], path: Path) -> str:
-    try:
-        found = dialect.data(text)
-    except Unparsable:
-        found = None
-    if found is None or not same(_without_empty(found), _without_empty(expected)):
-        name = ".".join(path)
-        raise Unparsable(f"{name} is written in a form that cannot be edited safely; change it by hand")
-    return text
-
-
 def _same_text(dialect: Dialect, left: str | None, right: str | None) -> bool:
     if left is None or right is None:
         return left is right
@@ -149,7 +159,7 @@ def _same_text(dialect: Dialect, left: str | None, right: str | None) -> bool:
 
 
 def _decoded(dialect: Dialect, text: str) -> Any:
-    return dialect.data(dialect.put("", ("value",), text))["value"]
+    return dialect.data(dialect.edited("", {("value",): text}))["value"]
 
 
 def value_at(data: Any, path: Path) -> Any:
@@ -160,23 +170,22 @@ def value_at(data: Any, path: Path) -> Any:
 
 def with_value(data: dict[str, Any], path: Path, value: Any) -> dict[str, Any]:
     """A copy with the value at the path. Raises Unparsable if a parent is not a table."""
-    result = copy.deepcopy(data)
-    owner: Any = result
-    for name in path[:-1]:
-        owner = owner.setdefault(name, {})
-        if not isinstance(owner, dict):
-            raise Unparsable(f'"{name}" exists, but is not a table')
-    owner[path[-1]] = value
-    return result
+    name, *inner = path
+    if not inner:
+        return {**data, name: value}
+    owner = data.get(name, {})
+    if not isinstance(owner, dict):
+        raise Unparsable(f'"{name}" exists, but is not a table')
+    return {**data, name: with_value(owner, tuple(inner), value)}
 
 
 def without_key(data: dict[str, Any], path: Path) -> dict[str, Any]:
     """A copy without the key at the path."""
-    result = copy.deepcopy(data)
-    owner = value_at(result, path[:-1])
-    if isinstance(owner, dict):
-        owner.pop(path[-1], None)
-    return result
+    name, *inner = path
+    if not inner:
+        return {key: value for key, value in data.items() if key != name}
+    owner = data.get(name)
+    return {**data, name: without_key(owner, tuple(inner))} if isinstance(owner, dict) else data
 
 
 def _without_empty(value: Any) -> Any:

@@ -123,10 +123,8 @@ class FileClient(msgspec.Struct, frozen=True):
         values = {**self.required, **self.wanted(offer)}
         if self.dialect is json_edit:
             return msgspec.json.format(msgspec.json.encode(_nested(values)), indent=2).decode()
-        text = ""
-        for name, value in values.items():
-            text = text if value is None else self.dialect.put(text, name, self.dialect.render(value))
-        return text
+        given = {path: self.dialect.render(value) for path, value in values.items() if value is not None}
+        return self.dialect.edited("", given)
 
 
 def _nested(values: Mapping[texts.Path, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from switchyard.clients.texts import Path, Unparsable, cut, newline_of, place_of
+from switchyard.clients.texts import Changes, Path, Unparsable, cut, newline_of, place_of
 from switchyard.clients.texts import decode as decode_text
 
 TRIVIA = re.compile(r"(?:[ \t\r\n]|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
@@ -69,6 +69,12 @@ def raw(text: str, path: Path) -> str | None:
     """The text of the value at the path; None if there is none."""
     member = _member(text, path)
     return None if member is None else text[member.value.start : member.value.end]
+
+
+def edited(text: str, changes: Changes) -> str:
+    for path, value in changes.items():
+        text = drop(text, path) if value is None else put(text, path, value)
+    return text
 
 
 def put(text: str, path: Path, value: str) -> str:

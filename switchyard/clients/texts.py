@@ -1,9 +1,13 @@
 """What all client files share: their text encoding, and the error for an unreadable file."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 Path = tuple[str, ...]
 """names from the root to a key: ("env", "ANTHROPIC_BASE_URL")"""
+Changes = Mapping[Path, str | None]
+"""the new text of the value at each path; None removes the key"""
 
 BYTE_ORDER_MARK = "\ufeff"
 UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")

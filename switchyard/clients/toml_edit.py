@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import tomli_w
 
-from switchyard.clients.texts import Path, Unparsable, cut, newline_of, place_of
+from switchyard.clients.texts import Changes, Path, Unparsable, cut, newline_of, place_of
 
 BLANKS = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 SPACES = re.compile(r"[ \t]*")
@@ -75,6 +75,12 @@ def raw(text: str, path: Path) -> str | None:
         return text[entry.value_start : entry.value_end]
     value = _value_at(data(text), path)
     return None if value is None else render(value)
+
+
+def edited(text: str, changes: Changes) -> str:
+    for path, value in changes.items():
+        text = drop(text, path) if value is None else put(text, path, value)
+    return text
 
 
 def put(text: str, path: Path, value: str) -> str:

@@ -1,6 +1,7 @@
 """The clients that differ only in their file: the keys of a set-up, and the file after undoing it."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -372,3 +373,32 @@ def test_a_file_lists_a_hundred_models_and_the_chosen_one() -> None:
     windows = Offer("http://localhost:5101/openai/v1", "k", "model-500", models).windows
     assert list(windows) == ["model-500", *list(models)[:100]]
     assert windows["model-500"] == 500
+
+
+def test_the_cost_of_a_plan_does_not_grow_with_the_square_of_its_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[int] = []
+    for name in ("compose", "safe_load"):
+        monkeypatch.setattr(yaml, name, _counted(getattr(yaml, name), parsed))
+    models = [f"model-{number}" for number in range(100)]
+    upstream = {"name": "u", "base_url": "http://localhost:9", "protocol": "chat", "models": models}
+    settings = parse({"upstreams": [upstream]}).settings
+    path = tmp_path / "config.yaml"
+    path.write_text("name: Mine\nmodels:\n  - name: Own\n")
+    for own in ("", "# changed\n"):
+        path.write_text(path.read_text() + own)
+        apply(client_plans.plan("continue", path, Wanted(ADDRESS), settings, {}), "20261121-120000")
+    path.write_text(path.read_text() + "# changed again\n")
+    whole = len(path.read_text())
+    apply(client_plans.undo("continue", path), "20261121-120000")
+    assert "Switchyard" not in path.read_text()
+    assert sum(parsed) < 30 * whole
+
+
+def _counted(read: Callable[..., Any], parsed: list[int]) -> Callable[..., Any]:
+    def counting(text: str, **more: Any) -> Any:
+        parsed.append(len(text))
+        return read(text, **more)
+
+    return counting

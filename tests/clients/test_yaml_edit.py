@@ -7,6 +7,7 @@ import pytest
 from switchyard.clients import yaml_edit
 from switchyard.clients.edits import apply_edits
 from switchyard.clients.texts import Unparsable
+from tests.clients.corpus import CONFIG_YAML
 
 ITEM = '{"name":"S","a":1,"b":["x"]}'
 
@@ -46,7 +47,7 @@ ITEM = '{"name":"S","a":1,"b":["x"]}'
     ],
 )
 def test_a_key_or_an_item_is_set(text: str, path: tuple[str, ...], value: str, expected: str) -> None:
-    assert yaml_edit.put(text, path, value) == expected
+    assert yaml_edit.edited(text, {path: value}) == expected
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,29 @@ def test_a_key_or_an_item_is_set(text: str, path: tuple[str, ...], value: str, e
     ],
 )
 def test_a_key_or_an_item_is_removed(text: str, path: tuple[str, ...], expected: str) -> None:
-    assert yaml_edit.drop(text, path) == expected
+    assert yaml_edit.edited(text, {path: None}) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(text for text in CONFIG_YAML if "[{" not in text),
+        "models: [{name: C},  {name: S c} ]\n",
+        "models: # none\n",
+    ],
+)
+@pytest.mark.parametrize("names", [("S", "S a", "T", "S b", "B c", "T d"), ("B", "S a", "A", "S", "A c")])
+def test_items_are_changed_at_once_as_one_by_one(text: str, names: tuple[str, ...]) -> None:
+    text = text.removeprefix("\ufeff")
+    items: dict[tuple[str, ...], str] = {("models", name): f'{{"name":"{name}","a":[1]}}' for name in names}
+    by_one = text
+    for path, value in items.items():
+        by_one = yaml_edit.edited(by_one, {path: value})
+    assert yaml_edit.edited(text, items) == by_one
+    at_once = yaml_edit.edited(by_one, dict.fromkeys(items))
+    for path in items:
+        by_one = yaml_edit.edited(by_one, {path: None})
+    assert at_once == by_one
 
 
 @pytest.mark.parametrize("text", ["l:\n", "l: []\n", "l: # none\n"])

@@ -19,7 +19,7 @@ MODULES = """
     importing/accounts importing/cc_switch importing/cc_switch_database importing/dotenv importing/imported
     importing/legacy importing/litellm importing/merging importing/recognition importing/router
     clients/claude_code clients/codex clients/edits clients/files clients/json_edit clients/plan clients/texts
-    clients/continue_dev clients/toml_edit clients/yaml_edit clients/zed
+    clients/continue_dev clients/toml_edit clients/yaml_edit clients/yaml_nodes clients/zed
     notifications/notifier notifications/sending
     relay/account_balances relay/asking relay/attempt relay/connection_test relay/credentials relay/decompress
     relay/failover relay/failures relay/final_error relay/hold relay/holding relay/keychain relay/prepare
