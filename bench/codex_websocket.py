@@ -178,9 +178,6 @@ def _events(name: str, items: list[dict[str, Any]]) -> list[bytes]:
     return [json.dumps(event).encode() for event in events]
 
 
-# --- the wire -------------------------------------------------------------------
-
-
 def _headers(head: bytes) -> dict[str, str]:
     lines = head.decode("latin-1").split("\r\n")[1:]
     return {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
@@ -213,9 +210,6 @@ def _frame(kind: int, content: bytes) -> bytes:
     else:
         head = struct.pack("!BBQ", 128 | kind, 127, size)
     return head + content
-
-
-# --- Codex ----------------------------------------------------------------------
 
 
 async def seen_of(codex: str, case: Case, model_seconds: float) -> Seen:

@@ -30,9 +30,6 @@ class CannotInstall(Exception):
     """The reason."""
 
 
-# --- installing -----------------------------------------------------------------
-
-
 def install() -> list[str]:
     """Install what is missing; returns what cannot be installed, with the reason."""
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -106,9 +103,6 @@ PEERS: dict[str, tuple[Callable[[], Path | None], Callable[[], None]]] = {
 
 def installed() -> list[str]:
     return [name for name, (program, _) in PEERS.items() if program() is not None]
-
-
-# --- starting -------------------------------------------------------------------
 
 
 async def started(stage: Stage, upstream: Upstream) -> list[Target]:
