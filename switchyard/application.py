@@ -248,13 +248,14 @@ class Application:
         """The state of an account stays with it when its entry is renamed, and is dropped when it is removed."""
         before, self._known = self._known, self.current()
         names, entries = renamed(before, self._known), renamed_entries(before, self._known)
-        memories = (self.dependencies.learned, self.dependencies.unhelpful)
         self.limits.follow(before, self._known)
         if names:
+            # a name that another account has now was that of a removed one
+            self._keep_only({one.account for one in before.accounts} - (set(names.values()) - set(names)))
             self.health.rename(names)
             self.sessions.rename(names)
             self.dependencies.quotas.rename(names)
-            for memory in memories:
+            for memory in (self.dependencies.learned, self.dependencies.unhelpful):
                 _rename(memory, names)
             self.activation_memory.rename(names)
             self._tasks.append(asyncio.create_task(self.activation_memory.save()))
@@ -262,15 +263,19 @@ class Application:
             self._tasks.append(asyncio.create_task(self._use_now.save()))
         unchanged = (one for one in self._known.upstreams if one == before.upstream(one.name))
         self.missing.keep_only({account.account for one in unchanged for account in one.accounts})
-        kept = {*same_accounts(before, self._known), *names.values()}
-        self.health.keep_only(kept)
-        self.balance.keep_only(kept)
-        self.dependencies.quotas.keep_only(kept)
         answered = self.dependencies.answered
         answered |= {new for old, new in names.items() if old in answered}
-        answered &= kept
-        for memory in memories:
-            _keep_only(memory, kept)
+        self._keep_only({*same_accounts(before, self._known), *names.values()})
+
+    def _keep_only(self, accounts: set[str]) -> None:
+        """The others are removed, or have another key."""
+        dependencies = self.dependencies
+        self.health.keep_only(accounts)
+        self.balance.keep_only(accounts)
+        dependencies.quotas.keep_only(accounts)
+        dependencies.answered.intersection_update(accounts)
+        for memory in (dependencies.learned, dependencies.unhelpful):
+            _keep_only(memory, accounts)
 
     def leave(self) -> None:
         """Shutdown begins: only running responses are waited for, not the held requests."""

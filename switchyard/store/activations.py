@@ -59,7 +59,8 @@ class ActivationMemory:
 
     def rename(self, names: Mapping[str, str]) -> None:
         """Upstreams are renamed: old name -> new name. Call `save` afterwards."""
-        self._known |= {new: self._known.pop(old) for old, new in names.items() if old in self._known}
+        taken = set(names.values()) - set(names)
+        self._known = {names.get(name, name): one for name, one in self._known.items() if name not in taken}
 
     async def save(self) -> None:
         """Write everything to disk, if the disk allows it."""

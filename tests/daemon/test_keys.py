@@ -179,6 +179,17 @@ def test_an_edit_of_the_list_keeps_what_is_known_of_the_keys_that_stay(
         assert state_of(daemon) == [("key 1", "cooldown"), ("key 2", "ready")]
 
 
+def test_a_key_that_takes_the_position_of_a_removed_one_has_nothing_of_its_state(
+    tmp_path: Path, relay: ScriptedUpstream
+) -> None:
+    relay.script(by_key(first=status(401)))
+    with Daemon(tmp_path, settings(entry(relay))) as daemon:
+        assert answering(daemon) == "key 2"
+        assert state_of(daemon) == [("key 1", "cooldown"), ("key 2", "ready")]
+        daemon.change_settings(settings(entry(relay) | {"keys": [KEYS[1], KEYS[2]]}))
+        assert state_of(daemon) == [("key 1", "ready"), ("key 2", "ready")]
+
+
 def test_a_request_that_runs_while_its_entry_is_renamed_keeps_its_slot(
     tmp_path: Path, relay: ScriptedUpstream
 ) -> None:
