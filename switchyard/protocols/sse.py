@@ -4,6 +4,7 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
 import re
+from collections.abc import Sequence
 
 import msgspec
 
@@ -122,13 +123,19 @@ def is_overgrown(data: bytes) -> bool:
     return len(data) > MAX_CONTAINERS and data.count(b"[") + data.count(b"{") > MAX_CONTAINERS
 
 
-def count_if_all(records: bytes, names: tuple[bytes, ...]) -> int:
+def count_if_all(records: bytes, names: Sequence[tuple[bytes, bytes]]) -> int:
     """How many records these are, if each is of the usual three lines and has one of the names; else 0.
 
-    Lines are counted, as that is the cheapest of all ways to see where records end. Most often one name is all.
+    Lines are counted, as that is the cheapest of all ways to see where records end. Each name comes with its usual
+    surroundings: those are found twice as fast as the name alone. Most often one name is all.
     """
-    lines, found = records.count(b"\n"), 0
-    for name in names:
+    lines = records.count(b"\n")
+    for usual, _ in names:
+        found = records.count(usual)
+        if lines == found * LINES_OF_NAMED_RECORD:
+            return found
+    found = 0
+    for _, name in names:
         found += records.count(name)
         if lines == found * LINES_OF_NAMED_RECORD:
             return found

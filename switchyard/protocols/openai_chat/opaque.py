@@ -22,7 +22,7 @@ Find = Callable[[str, str], neutral.Signature | None]
 def mentions_opaque(data: bytes) -> bool:
     """True if such a member may be in there."""
     for sign in SIGNS:
-        if sign in data:
+        if data.find(sign) >= 0:
             return True
     return False
 

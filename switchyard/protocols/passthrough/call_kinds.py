@@ -33,7 +33,8 @@ class CallKinds:
         self._protocol = protocol
         self._members = members
         self._tools: dict[str, neutral.Tool] | None = None
-        self._calls: dict[object, _Call] = {}
+        self.open_calls: dict[object, _Call] = {}
+        """those that are being fixed"""
         self._declares_later = False
         self._signs: tuple[bytes, ...] = ()
         signs = CALLS_OF.get(protocol)
@@ -48,7 +49,7 @@ class CallKinds:
 
     def concerns(self, records: bytes) -> bool:
         """False if there is nothing to fix in these records, nor in a call that they go on with."""
-        return bool(self._calls) or self._has_sign(records)
+        return bool(self.open_calls) or self._has_sign(records)
 
     def fixed(self, raw: bytes) -> bytes:
         """The record, or what stands in its place; the very same bytes if no call is of another kind."""
@@ -105,7 +106,7 @@ class CallKinds:
             return [{**event, "response": {**response, "output": output}}] if response else None
         if "item" in event:
             return self._fixed_item(event, index)
-        call = self._calls.get(index)
+        call = self.open_calls.get(index)
         if call is None or not type.startswith(EVENT_OF[call.called]):
             return None
         return [] if type.endswith(".delta") else list(self._whole_text(event, call))
@@ -116,9 +117,9 @@ class CallKinds:
             return None
         called = ITEMS[event["item"]["type"]]
         if event.get("type") == "response.output_item.added":
-            self._calls[index] = _Call(called, self._declared(item))
+            self.open_calls[index] = _Call(called, self._declared(item))
         else:
-            self._calls.pop(index, None)
+            self.open_calls.pop(index, None)
         return [{**event, "item": item}]
 
     def _declared(self, item: Json) -> neutral.Tool:
@@ -176,20 +177,20 @@ class CallKinds:
         index = call.get("index", 0)
         kind = "custom" if is_custom_call(call) else "function"
         given = fields(call.get(kind))
-        known = self._calls.get(index)
+        known = self.open_calls.get(index)
         if known is not None:
             known.pieces.append(argument_text(given.get(TEXT_OF[known.called])))
             return None
         tool = self._other(text(given.get("name")), kind)
         if tool is None:
             return call
-        self._calls[index] = _Call(kind, tool, [argument_text(given.get(TEXT_OF[kind]))])
+        self.open_calls[index] = _Call(kind, tool, [argument_text(given.get(TEXT_OF[kind]))])
         bare = {name: value for name, value in call.items() if name not in TEXT_OF}
         return {**bare, "type": tool.kind, tool.kind: {"name": tool.name, TEXT_OF[tool.kind]: ""}}
 
     def _owed(self) -> list[Json]:
         """The arguments that have waited."""
-        calls, self._calls = self._calls, {}
+        calls, self.open_calls = self.open_calls, {}
         return [{"index": index, call.tool.kind: call.given} for index, call in calls.items()]
 
 

@@ -30,7 +30,8 @@ CALL_SIGNS: Mapping[ProtocolName, bytes] = {
     "responses": b'_call"',
 }
 """What stands where a call begins, and in no delta of an honest upstream."""
-ESCAPED = re.compile(rb"\\u00")
+ESCAPED = re.compile(rb"\\u00(?:[4-7]|2[eE])")
+"""A letter, `_` or a dot: names have nothing else. Servers spell `<` and `é` so, too."""
 ENDS = ("response.completed", "response.incomplete", "response.done", "response.failed")
 ADDED, DONE = "response.output_item.added", "response.output_item.done"
 
@@ -133,7 +134,8 @@ def hides_letters(data: bytes) -> bool:
 
     One byte is looked for first: it is found fifty times as fast as more of them, and most answers have none.
     """
-    return b"\\" in data and ESCAPED.search(data) is not None
+    at = data.find(b"\\")
+    return at >= 0 and ESCAPED.search(data, at) is not None
 
 
 def calls_in_reply(protocol: ProtocolName, body: bytes) -> tuple[neutral.ToolCall, ...]:

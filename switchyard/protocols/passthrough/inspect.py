@@ -20,6 +20,7 @@ from switchyard.protocols.openai_chat import wire as chat
 from switchyard.protocols.openai_chat.calls import Fragment, fragments_of
 from switchyard.protocols.openai_chat.opaque import mentions_opaque
 from switchyard.protocols.openai_responses.calls import CALL_KINDS
+from switchyard.protocols.passthrough.calls import hides_letters
 from switchyard.protocols.sse import Record, count_if_all
 from switchyard.protocols.stop_reasons import incomplete_reason, is_broken, stop_reason_of
 from switchyard.protocols.surrogates import without_halves
@@ -81,7 +82,7 @@ class Inspector(msgspec.Struct, frozen=True):
     count_deltas: Callable[[bytes], int]
     """How many records these are, if they are nothing but content of the model: the cheap look that spares all others.
 
-    They are whole and end with LF. 0 means nothing.
+    They are whole and end with LF. 0 means nothing: a call may begin in them, even one dressed up as a delta.
     """
 
 
@@ -102,6 +103,12 @@ def _model(holder: Json) -> str | None:
 
 # --- Messages -------------------------------------------------------------------
 
+TOOL_USE = b'"tool_use"'
+MESSAGES_DELTAS = (
+    (b'"type":"text_delta","text":', b'"text_delta"'),
+    (b'"type":"input_json_delta","partial_json":', b'"input_json_delta"'),
+    (b'"type":"thinking_delta","thinking":', b'"thinking_delta"'),
+)
 EMPTY_TEXT = {"type": "text", "text": ""}
 EMPTY_STARTS = frozenset({"text", "thinking"})
 """Blocks that open empty; every other block has content with its start."""
@@ -174,12 +181,20 @@ def _messages_usage(holder: Json) -> Usage | None:
     return usage_of_anthropic(usage) if isinstance(usage, dict) else None
 
 
+def _messages_deltas(records: bytes) -> int:
+    may_call = records.find(TOOL_USE) >= 0 or hides_letters(records)
+    return 0 if may_call else count_if_all(records, MESSAGES_DELTAS)
+
+
 # --- Chat -----------------------------------------------------------------------
 
 CALLS, CALL_NAME = b"_call", b'"name"'
 """both stand where a call begins, also in the older form `function_call`"""
 LINES_OF_RECORD = 2
 """data and the blank one"""
+USUAL_BYTES = len(b'"finish_reason":null}],"usage":null')
+NO_REASON = (b'"finish_reason":null', b'"finish_reason": null')
+NO_USAGE = (b'"usage":null', b'"usage": null')
 
 
 def _chat_summary(record: Record) -> RecordSummary:
@@ -229,23 +244,58 @@ def _chat_has_content(choice: chat.Choice) -> bool:
 
 
 def _chat_deltas(records: bytes) -> int:
-    goes_on = _count_nulls(records, b'"finish_reason":')
-    if records.count(b"\n") != goes_on * LINES_OF_RECORD or b'"error"' in records or _may_sign(records):
+    lines = records.count(b"\n")
+    has_calls = records.find(CALLS) >= 0
+    if has_calls and lines > LINES_OF_RECORD:
+        records = _with_one_beginning(records)
+    goes_on = _count_going_on(records, lines)
+    if not goes_on or records.find(b'"error"') >= 0 or hides_letters(records):
+        return 0
+    if has_calls and (records.find(CALL_NAME) >= 0 or mentions_opaque(records)):
+        return 0
+    return goes_on
+
+
+def _with_one_beginning(records: bytes) -> bytes:
+    """The records without what they all begin with, but once: most of a packet is the same in each."""
+    beginning = records[: max(records.find(b'"delta"'), 0)]
+    if beginning.find(b"null") >= 0:
+        return records
+    return beginning + b"\n".join([line.removeprefix(beginning) for line in records.split(b"\n")])
+
+
+def _count_going_on(records: bytes, lines: int) -> int:
+    """How many records these are, if none of them ends the answer or reports usage; else 0."""
+    expected, odd = divmod(lines, LINES_OF_RECORD)
+    at = records.find(NO_REASON[0])
+    # with what follows it in the first record, which is most often the same in all, it is found twice as fast
+    usual = records[at : at + USUAL_BYTES]
+    is_usual = at >= 0 and records.count(usual, at) == expected
+    if odd or not (is_usual or _count_nulls(records, NO_REASON) == expected):
         return 0
     usages = records.count(b'"usage"')
-    return goes_on if usages == 0 or usages == _count_nulls(records, b'"usage":') else 0
+    if usages == 0 or (usages == expected and is_usual and usual.endswith(NO_USAGE)):
+        return expected
+    return expected if usages == _count_nulls(records, NO_USAGE) else 0
 
 
-def _may_sign(records: bytes) -> bool:
-    """True if a call begins here, or something opaque comes with it."""
-    return CALLS in records and (CALL_NAME in records or mentions_opaque(records))
-
-
-def _count_nulls(records: bytes, member: bytes) -> int:
-    return records.count(member + b"null") or records.count(member + b" null")
+def _count_nulls(records: bytes, spellings: tuple[bytes, bytes]) -> int:
+    return records.count(spellings[0]) or records.count(spellings[1])
 
 
 # --- Responses ------------------------------------------------------------------
+
+
+CALL_TYPE = b'_call"'
+RESPONSES_DELTAS = tuple(
+    (b'"type":"response.%b.delta","sequence_number":' % name, b'"response.%b.delta"' % name)
+    for name in (
+        b"output_text",
+        b"function_call_arguments",
+        b"reasoning_summary_text",
+        b"custom_tool_call_input",
+    )
+)
 
 
 def _responses_summary(record: Record) -> RecordSummary:
@@ -256,6 +306,11 @@ def _responses_summary(record: Record) -> RecordSummary:
     if event is not None and reader is not None:
         return reader(event)
     return NOTHING if event is not None and type.startswith("response.") else _responses_error(record, event)
+
+
+def _responses_deltas(records: bytes) -> int:
+    may_call = records.find(CALL_TYPE) >= 0 or hides_letters(records)
+    return 0 if may_call else count_if_all(records, RESPONSES_DELTAS)
 
 
 def _responses_error(record: Record, event: Json | None) -> RecordSummary:
@@ -437,9 +492,7 @@ INSPECTORS: Mapping[ProtocolName, Inspector] = {
             re.MULTILINE,
         ),
         other_ends=NO_OTHER_ENDS,
-        count_deltas=partial(
-            count_if_all, names=(b'"text_delta"', b'"input_json_delta"', b'"thinking_delta"')
-        ),
+        count_deltas=_messages_deltas,
     ),
     "chat": Inspector(
         summary=_chat_summary,
@@ -464,14 +517,6 @@ INSPECTORS: Mapping[ProtocolName, Inspector] = {
             rb'|message|encrypted_content)"|\[DONE\]'
         ),
         other_ends={b"response.done": _responses_end_name},
-        count_deltas=partial(
-            count_if_all,
-            names=(
-                b'"response.output_text.delta"',
-                b'"response.function_call_arguments.delta"',
-                b'"response.reasoning_summary_text.delta"',
-                b'"response.custom_tool_call_input.delta"',
-            ),
-        ),
+        count_deltas=_responses_deltas,
     ),
 }

@@ -194,6 +194,62 @@ def test_plain_deltas_are_counted_and_report_nothing(protocol: ProtocolName) -> 
     assert (stream.records, stream.failed, stream.usage, stream.finished) == (6, None, None, False)
 
 
+@pytest.mark.parametrize("protocol", DELTAS)
+@pytest.mark.parametrize(
+    ("spelled", "counted"), [(b"\\u003cb\\u003e", 5), (b"\\u00e9\\n", 5), (b"\\u0061", 0), (b"\\u002e", 0)]
+)
+def test_only_escapes_that_may_spell_a_name_keep_deltas_from_passing_unseen(
+    protocol: ProtocolName, spelled: bytes, counted: int
+) -> None:
+    deltas = DELTAS[protocol].replace(b':"a', b':"' + spelled) * 5
+    assert INSPECTORS[protocol].count_deltas(deltas) == counted
+
+
+FRAGMENT = (
+    b'data: {"id":"c","model":"m","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":'
+    b'{"arguments":"{\\"name\\": 1}"}}]},"finish_reason":null}],"usage":null}\n\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"", b""),
+        (b'"finish_reason":null', b'"finish_reason": null'),
+        (b'"usage":null', b'"usage": null'),
+        (b',"usage":null', b""),
+        (b"data: ", b"data:"),
+    ],
+)
+@pytest.mark.parametrize("number", [1, 4])
+def test_fragments_of_a_call_are_counted_in_the_usual_spellings(
+    number: int, before: bytes, after: bytes
+) -> None:
+    packet = FRAGMENT.replace(before, after, 1) * number
+    assert INSPECTORS["chat"].count_deltas(packet) == number
+
+
+@pytest.mark.parametrize("place", range(4))
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b'"arguments"', b'"name":"shell","arguments"'),
+        (b'"arguments"', b'"n\\u0061me":"shell","arguments"'),
+        (b'{"index":0,"function"', b'{"index":0,"extra_content":{},"function"'),
+        (b'"id":"c"', b'"error":{}'),
+        (b'"usage":null', b'"usage":{}'),
+        (b'"finish_reason":null', b'"finish_reason":"stop"'),
+        (b"data: ", b"event: error\ndata: "),
+    ],
+)
+def test_one_record_that_reports_something_is_found_among_fragments_of_a_call(
+    before: bytes, after: bytes, place: int
+) -> None:
+    packet = [FRAGMENT] * 3
+    packet.insert(place, FRAGMENT.replace(before, after, 1))
+    assert INSPECTORS["chat"].count_deltas(b"".join(packet)) == 0
+
+
 @pytest.mark.parametrize(
     ("codec", "stream", "usage"),
     [
