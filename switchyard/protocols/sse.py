@@ -3,7 +3,6 @@
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
-import re
 from collections.abc import Sequence
 
 import msgspec
@@ -15,7 +14,6 @@ LINES_OF_NAMED_RECORD = 3
 """event, data and the blank one"""
 MAX_CONTAINERS = 1_000_000
 BOM = b"\xef\xbb\xbf"
-USUAL_RECORD = re.compile(rb"(?:event: ?([^\r\n]*)\n)?data: ?([^\r\n]*)\n\n")
 LINE_SEPARATORS = ((b"\xe2\x80\xa8", rb"\u2028"), (b"\xe2\x80\xa9", rb"\u2029"))
 """Legal in JSON, but some readers of lines stop there."""
 
@@ -112,10 +110,16 @@ class SseDecoder:
 
 def usual_record(raw: bytes) -> Record | None:
     """The record of two lines at most that these bytes are, as nearly all are; None for anything else."""
-    if len(raw) > MAX_CONTAINERS or (found := USUAL_RECORD.fullmatch(raw)) is None:
+    if len(raw) > MAX_CONTAINERS or raw.find(b"\r") >= 0:
         return None
-    event, data = found.groups()
-    return Record(data, event.decode("utf-8", "replace") if event else "")
+    event, start = "", 0
+    if raw.startswith(b"event:"):
+        start = raw.find(b"\n") + 1
+        event = raw[6 : start - 1].removeprefix(b" ").decode("utf-8", "replace")
+    end = raw.find(b"\n", start)
+    if not raw.startswith(b"data:", start) or end != len(raw) - 2 or not raw.endswith(b"\n"):
+        return None
+    return Record(raw[start + 5 : end].removeprefix(b" "), event)
 
 
 def is_overgrown(data: bytes) -> bool:
