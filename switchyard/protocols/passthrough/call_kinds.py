@@ -36,16 +36,9 @@ class CallKinds:
         self.open_calls: dict[object, _Call] = {}
         """those that are being fixed"""
         self._declares_later = False
-        self._signs: tuple[bytes, ...] = ()
-        signs = CALLS_OF.get(protocol)
-        if signs is None:
-            return
-        given = bytes(members.input) if protocol == "responses" else b""
-        self._declares_later = b'"additional_tools"' in given
-        if members.tools is ABSENT and not self._declares_later:
-            return
-        has_custom = self._declares_later or b'"custom"' in bytes(members.tools)
-        self._signs = tuple([sign for kind, sign in signs.items() if kind == "custom" or has_custom])
+        self._signs = tuple(CALLS_OF.get(protocol, {}).values())
+        self._are_read = False
+        """whether `_signs` are those of this request; its tools may be large, and most answers call none"""
 
     def concerns(self, records: bytes) -> bool:
         """False if there is nothing to fix in these records, nor in a call that they go on with."""
@@ -68,9 +61,25 @@ class CallKinds:
 
     def _has_sign(self, records: bytes) -> bool:
         for sign in self._signs:
-            if sign in records:
-                return True
-        return False
+            if records.find(sign) >= 0:
+                break
+        else:
+            return False
+        if self._are_read:
+            return True
+        self._signs, self._are_read = self._signs_of_request(), True
+        return self._has_sign(records)
+
+    def _signs_of_request(self) -> tuple[bytes, ...]:
+        """What stands where a call begins that may have another kind than its tool."""
+        given = bytes(self._members.input) if self._protocol == "responses" else b""
+        self._declares_later = given.find(b'"additional_tools"') >= 0
+        tools = self._members.tools
+        if tools is ABSENT and not self._declares_later:
+            return ()
+        has_custom = self._declares_later or bytes(tools).find(b'"custom"') >= 0
+        signs = CALLS_OF[self._protocol]
+        return tuple([sign for kind, sign in signs.items() if kind == "custom" or has_custom])
 
     def _other(self, name: str, called: str) -> neutral.Tool | None:
         """The tool of this name if it is declared with another kind than it was called with."""
