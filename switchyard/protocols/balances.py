@@ -4,14 +4,15 @@ Sources: openrouter.ai/docs (credits, key), api-docs.deepseek.com (user balance)
 docs.siliconflow.cn (user info), docs.newapi.pro (billing panel), docs.litellm.ai (key info).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from math import isfinite
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
 
-Json = dict[str, Any]
+from switchyard.protocols.wire import Json, entries, fields
+
 NO_LIMIT_DOLLARS = 100_000_000.0
 """what panels report for a token without a limit"""
 
@@ -37,31 +38,30 @@ class Endpoint(NamedTuple):
 
 
 def _credits(answers: Sequence[Json], host: str) -> Balance | None:
-    found = _inside(answers[0], "data")
+    found = fields(answers[0].get("data"))
     return _balance(_difference(found.get("total_credits"), found.get("total_usage")))
 
 
 def _limit_of_key(answers: Sequence[Json], host: str) -> Balance | None:
-    return _balance(_number(_inside(answers[0], "data").get("limit_remaining")))
+    return _balance(_number(fields(answers[0].get("data")).get("limit_remaining")))
 
 
 def _deepseek(answers: Sequence[Json], host: str) -> Balance | None:
-    infos = answers[0].get("balance_infos")
-    found = [one for one in infos if isinstance(one, dict)] if isinstance(infos, list) else []
-    read = [_balance(_number(one.get("total_balance")), str(one.get("currency"))[:8]) for one in found]
+    infos = map(fields, entries(answers[0].get("balance_infos")))
+    read = [_balance(_number(one.get("total_balance")), str(one.get("currency"))[:8]) for one in infos]
     return max((one for one in read if one is not None), key=lambda one: one.amount, default=None)
 
 
 def _moonshot(answers: Sequence[Json], host: str) -> Balance | None:
-    return _balance(_number(_inside(answers[0], "data").get("available_balance")), _currency_of(host))
+    return _balance(_number(fields(answers[0].get("data")).get("available_balance")), _currency_of(host))
 
 
 def _siliconflow(answers: Sequence[Json], host: str) -> Balance | None:
-    return _balance(_number(_inside(answers[0], "data").get("totalBalance")), _currency_of(host))
+    return _balance(_number(fields(answers[0].get("data")).get("totalBalance")), _currency_of(host))
 
 
 def _litellm(answers: Sequence[Json], host: str) -> Balance | None:
-    found = _inside(answers[0], "info")
+    found = fields(answers[0].get("info"))
     return _balance(_difference(found.get("max_budget"), found.get("spend")))
 
 
@@ -108,11 +108,6 @@ def urls_of(endpoint: Endpoint, base_url: str) -> tuple[str, ...]:
 
 def _currency_of(host: str) -> str:
     return "CNY" if host.endswith(".cn") else "USD"
-
-
-def _inside(answer: Mapping[str, Any], name: str) -> Json:
-    found = answer.get(name)
-    return found if isinstance(found, dict) else {}
 
 
 def _difference(whole: Any, part: Any) -> float | None:
