@@ -268,11 +268,8 @@ def _join_roles(body: Body, _target: Target) -> None:
 
 def _joins(first: Any, second: Any) -> bool:
     role = field(first, "role")
-    return (
-        role in JOINED_ROLES
-        and role == field(second, "role")
-        and not (field(first, "tool_calls") or field(second, "tool_calls"))
-    )
+    calls = field(first, "tool_calls") or field(second, "tool_calls")
+    return role in JOINED_ROLES and role == field(second, "role") and not calls
 
 
 def _flat(message: Any) -> Any:

@@ -31,7 +31,7 @@ from switchyard.protocols.repair.rows import (
     text_part,
     with_field,
 )
-from switchyard.protocols.wire import entries
+from switchyard.protocols.wire import entries, fields
 
 OPENAI_FIELDS = ("metadata", "user", "safety_identifier", "service_tier", "client_metadata")
 ENCRYPTED_REASONING = "reasoning.encrypted_content"
@@ -109,9 +109,8 @@ def _drop_hosted_search(body: Body, _target: Target) -> None:
 
 
 def _turn_thinking_on(body: Body) -> None:
-    reasoning = body.get("reasoning")
-    wanted = {"effort": "high", "summary": "auto", **(reasoning if isinstance(reasoning, dict) else {})}
-    if wanted != reasoning:
+    wanted = {"effort": "high", "summary": "auto", **fields(body.get("reasoning"))}
+    if wanted != body.get("reasoning"):
         body["reasoning"] = wanted
 
 

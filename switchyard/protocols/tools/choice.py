@@ -66,11 +66,8 @@ def offer_tools(
         raise BadRequest("This upstream takes no tools.", "tools")
     functions, names = to_functions(request.tools if capabilities.tools else (), custom=custom)
     if wanted.allowed and not restricts:
-        functions = tuple(
-            function
-            for function in functions
-            if function.tool.name in wanted.allowed or function.wire_name in wanted.allowed
-        )
+        allowed = set(wanted.allowed)
+        functions = tuple(one for one in functions if allowed & {one.tool.name, one.wire_name})
     hosted, losses = _hosted(request, searches)
     parallel = request.parallel_tool_calls if capabilities.parallel_tool_calls else None
     offer = Offer(functions, names, hosted, losses, parallel=parallel)

@@ -26,7 +26,7 @@ from switchyard.protocols.repair.rows import (
     text_part,
     with_field,
 )
-from switchyard.protocols.wire import entries, joined, text
+from switchyard.protocols.wire import entries, fields, joined, text
 
 
 def drop_billing_line(body: Body, _target: Target) -> None:
@@ -38,12 +38,8 @@ def drop_billing_line(body: Body, _target: Target) -> None:
     kept = without_billing_line((text,))
     if kept == (text,):
         return
-    rest = (
-        "".join(kept)
-        if isinstance(system, str)
-        else [*({**first, "text": left} for left in kept), *as_parts(system)[1:]]
-    )
-    put(body, "system", rest)
+    parts = [*({**first, "text": left} for left in kept), *as_parts(system)[1:]]
+    put(body, "system", "".join(kept) if isinstance(system, str) else parts)
 
 
 def fold_system(body: Body, _target: Target) -> None:
@@ -81,11 +77,11 @@ def _as_user(message: Any, is_answered: bool) -> Any:
 def raise_effort(body: Body, _target: Target) -> None:
     """The effort that the conversation sets last becomes that of the request."""
     old = entries(body.get("messages"))
-    effort, output = effort_of_turn(old), body.get("output_config")
+    effort = effort_of_turn(old)
     new = [_without_effort(message) for message in old]
     put_list(body, "messages", old, [message for message in new if message is not None])
     if effort is not None:
-        body["output_config"] = {**(output if isinstance(output, dict) else {}), "effort": effort}
+        body["output_config"] = {**fields(body.get("output_config")), "effort": effort}
 
 
 def _without_effort(message: Any) -> Any:

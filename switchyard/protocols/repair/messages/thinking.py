@@ -10,7 +10,7 @@ from switchyard.protocols.neutral import Thinking
 from switchyard.protocols.repair.messages.blocks import blocks_of, messages_of, rewrite_blocks
 from switchyard.protocols.repair.refused import drop_thinking_edits
 from switchyard.protocols.repair.rows import Body, Cap, drop, field, is_among, put, with_field
-from switchyard.protocols.wire import Json
+from switchyard.protocols.wire import Json, fields
 
 SUFFIX_BUDGET = 16_000
 CAP = Cap(members=("max_tokens",))
@@ -19,15 +19,13 @@ SIGNATURE_FIELDS = {"thinking": "signature", "redacted_thinking": "data"}
 
 def adapt_budget(body: Body, target: Target) -> None:
     """A budget of tokens for models that know only how hard to think."""
-    thinking, capabilities = body.get("thinking"), target.capabilities
-    if field(thinking, "type") != "enabled" or capabilities.reasoning_effort not in ("effort", "adaptive"):
+    thinking, mode = body.get("thinking"), target.capabilities.reasoning_effort
+    if field(thinking, "type") != "enabled" or mode not in ("effort", "adaptive"):
         return
-    if capabilities.thinking_budgets:
-        return
-    budget, output = field(thinking, "budget_tokens"), body.get("output_config")
+    budget = field(thinking, "budget_tokens")
     body["thinking"] = {**with_field(thinking, "budget_tokens", None), "type": "adaptive"}
     if isinstance(budget, int):
-        body["output_config"] = {"effort": effort_for(budget), **(output if isinstance(output, dict) else {})}
+        body["output_config"] = {"effort": effort_for(budget), **fields(body.get("output_config"))}
 
 
 def adapt_thinking(body: Body, target: Target) -> None:
