@@ -4,7 +4,7 @@ A row is all that a new field takes: its name on the wire, its name in the neutr
 encoded, which capability the upstream needs, and why it is lost otherwise. `docs/conversion.md` is made from the rows.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any
@@ -78,7 +78,18 @@ class Field(msgspec.Struct, frozen=True):
         return not self.name and self.decode is not None and bool(self.loss)
 
 
-Table = Sequence[Field]
+class Table:
+    """The rows of one protocol, in order, and those among them that each step needs."""
+
+    def __init__(self, *rows: Field) -> None:
+        self._rows = rows
+        self.decoded = tuple(field for field in rows if field.decode is not None)
+        self.encoded = tuple(field for field in rows if field.encode is not None or not field.wire)
+        self.with_unknown = tuple(field for field in rows if field.unknown)
+        self.by_member = {field.member: field for field in rows}
+
+    def __iter__(self) -> Iterator[Field]:
+        return iter(self._rows)
 
 
 def decode_fields(table: Table, body: Json) -> dict[str, Any]:
@@ -87,7 +98,7 @@ def decode_fields(table: Table, body: Json) -> dict[str, Any]:
     What the rows say of reasoning is taken together. Raises BadRequest.
     """
     found: dict[str, Any] = {}
-    for field in table:
+    for field in table.decoded:
         if field.decode is None or field.member not in body or (value := _value(body, field)) is None:
             continue
         known = found.get(field.name)
@@ -101,7 +112,7 @@ def decode_fields(table: Table, body: Json) -> dict[str, Any]:
 
 def lost_fields(table: Table, body: Json) -> list[Loss]:
     """The members of a client's request that no other protocol can carry."""
-    known = {field.member: field for field in table}
+    known = table.by_member
     asking = {name: value for name, value in body.items() if value not in NOTHING}
     lost = [
         Loss(name, known[name].loss if name in known else NOWHERE_ELSE)
@@ -109,7 +120,7 @@ def lost_fields(table: Table, body: Json) -> list[Loss]:
         if name not in known or (known[name].stays_behind and value not in known[name].idle)
     ]
     return lost + [
-        Loss(field.wire, field.unknown) for field in table if field.unknown and _is_unknown(field, body)
+        Loss(field.wire, field.unknown) for field in table.with_unknown if _is_unknown(field, body)
     ]
 
 
@@ -186,9 +197,7 @@ def encode_fields(
 ) -> Json:
     """The members that the rows encode; what is set and not encoded is a loss. `without`: parts not to be sent."""
     body: Json = {}
-    for field in table:
-        if field.encode is None and field.wire:
-            continue
+    for field in table.encoded:
         value = getattr(request, field.name)
         if value is None or value in ("", ()) or value in field.idle:
             continue

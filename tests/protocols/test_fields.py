@@ -23,7 +23,7 @@ from switchyard.protocols.fields import (
 )
 from switchyard.protocols.neutral import Loss
 
-TABLE: Table = (
+TABLE = Table(
     Field("heat.value", "temperature", number, warmth, needs="sampling", loss="too hot"),
     Field("limit", "max_tokens", integer),
     Field("old_limit", "max_tokens", integer),

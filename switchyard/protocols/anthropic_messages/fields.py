@@ -14,6 +14,7 @@ from switchyard.protocols.fields import (
     NOT_TAKEN,
     NOTHING,
     Field,
+    Table,
     effort,
     flag,
     integer,
@@ -70,7 +71,7 @@ def _no_thread(value: object, path: str) -> None:
         raise BadRequest(f"{path}: no conversation is held for message {id!r}", path, THREAD_NOT_FOUND)
 
 
-FIELDS = (
+FIELDS = Table(
     Field("model", "model"),
     Field("messages", "messages"),
     Field("system", "system"),

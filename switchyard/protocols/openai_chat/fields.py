@@ -14,6 +14,7 @@ from switchyard.protocols.fields import (
     NO_EFFORT,
     NOT_TAKEN,
     Field,
+    Table,
     effort,
     flag,
     identifier,
@@ -121,7 +122,7 @@ def _tier(value: str, _: Capabilities) -> str:
     return SERVICE_TIERS.get(value, value)
 
 
-FIELDS = (
+FIELDS = Table(
     Field("model", "model"),
     Field("messages", "messages"),
     Field("messages", "system"),

@@ -15,6 +15,7 @@ from switchyard.protocols.fields import (
     NOT_TAKEN,
     NOTHING,
     Field,
+    Table,
     effort,
     flag,
     identifier,
@@ -83,7 +84,7 @@ def _encode_format(wanted: neutral.OutputFormat, _: Capabilities) -> Json:
     return {"type": wanted.kind, **({} if wanted.kind == "json_object" else encode_schema(wanted))}
 
 
-FIELDS = (
+FIELDS = Table(
     Field("model", "model"),
     Field("input", "messages"),
     Field("instructions", "system"),
