@@ -46,6 +46,8 @@ class ConvertedReply(msgspec.Struct, frozen=True):
     losses: tuple[neutral.Loss, ...] = ()
     signed_calls: tuple[neutral.ToolCall, ...] = ()
     calls: tuple[neutral.ToolCall, ...] = ()
+    reported: neutral.Usage | None = None
+    """the usage without any estimate"""
 
 
 def convert_response(
@@ -62,7 +64,13 @@ def convert_response(
         encoded = client.encode_response(response, request)
     signed = tuple(conversion.signed_calls)
     return ConvertedReply(
-        encoded, conversion.usage, conversion.failed, conversion.losses, signed, tuple(calls_of(events))
+        encoded,
+        conversion.usage,
+        conversion.failed,
+        conversion.losses,
+        signed,
+        tuple(calls_of(events)),
+        conversion.reported_usage,
     )
 
 

@@ -254,8 +254,10 @@ class Answering:
                 return
             prefixes, seconds = self._dependencies.prefixes, self._stopwatch.seconds()
             estimate = answer.outgoing.prepared.input_estimate
+            held, whole = answer.held, answer.whole
+            reported = held.reported_usage if whole is None else whole.reported
             exchange.answered = answered_of(
-                exchange, self._request, answer.held, estimate, prefixes, self._secrets, seconds
+                exchange, self._request, held, reported, estimate, prefixes, self._secrets, seconds
             )
         elif exchange.outcome is Outcome.CANCELLED:
             exchange.usage = answer.outgoing.usage_so_far

@@ -259,7 +259,10 @@ class Asking:
             summarize = summarize_embeddings if endpoint == "embeddings" else None
             return Reader(codecs[prepared.protocol], outgoing.stream, summarize=summarize)
         return Reader(
-            codecs[prepared.protocol], outgoing.stream, lambda form: self._reader_of_other(form, outgoing)
+            codecs[prepared.protocol],
+            outgoing.stream,
+            lambda form: self._reader_of_other(form, outgoing),
+            is_converted=prepared.sent is not None,
         )
 
     def _reader_of_other(self, form: ProtocolName, outgoing: Outgoing) -> Reader:

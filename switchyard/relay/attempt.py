@@ -47,6 +47,8 @@ Stream = PassthroughStream | StreamConversion
 class Reader(msgspec.Struct, frozen=True):
     """How an answer is read. `stream` is None when the client wants one whole body.
 
+    The conversion of an answer that `is_converted` reads its usage.
+
     `other` gives the reader for an answer in another protocol than the upstream was asked in; `summarize` reads a
     whole answer that is none of the codec's.
     """
@@ -55,6 +57,7 @@ class Reader(msgspec.Struct, frozen=True):
     stream: Stream | None
     other: Callable[[ProtocolName], "Reader"] | None = None
     summarize: Callable[[bytes], WholeSummary] | None = None
+    is_converted: bool = False
 
     def reading(self, form: ProtocolName) -> "Reader":
         """The reader for an answer in this protocol."""
@@ -86,11 +89,8 @@ class HeldAnswer(msgspec.Struct):
 
     @property
     def reported_usage(self) -> Usage | None:
-        """The usage that the upstream has reported so far, without any estimate."""
-        if self.summary is not None:
-            return self.summary.usage
-        stream = self.stream or self.seen
-        return None if stream is None else stream.reported_usage
+        """The usage that a stream has reported so far, without any estimate."""
+        return None if self.stream is None else self.stream.reported_usage
 
 
 async def attempt(
@@ -271,7 +271,10 @@ def _summary_without_error(reader: Reader, body: bytes) -> tuple[ProtocolName, W
     Some upstreams report errors with status 200; others send incomplete JSON. Raises AttemptFailed.
     """
     form = reader.codec.protocol
-    summary = (reader.summarize or INSPECTORS[form].summarize_whole)(body)
+    if reader.summarize is not None:
+        summary = reader.summarize(body)
+    else:
+        summary = INSPECTORS[form].summarize_whole(body, reads_usage=not reader.is_converted)
     is_decoded = summary.usage is not None or summary.model is not None
     if not is_decoded and not is_json(body):
         raise AttemptFailed(protocol_failure("sent JSON that breaks off or is broken"))

@@ -18,13 +18,14 @@ def answered_of(
     exchange: Exchange,
     request: ClientRequest,
     held: HeldAnswer,
+    reported: Usage | None,
     estimate: int,
     prefixes: PrefixMemory,
     secrets: tuple[str, ...],
     seconds: float,
 ) -> Answered:
     """Call it once, at the end of the answer, `seconds` after the exchange began. `estimate` is that of the prompt."""
-    stated, usage = held.stated, held.reported_usage or NOTHING
+    stated, usage = held.stated, reported or NOTHING
     total = usage.total_input
     known = _known_before(exchange, request, usage, prefixes)
     changed = known.common if known is not None and known.common.changed_in else None

@@ -26,6 +26,8 @@ class Whole(msgspec.Struct, frozen=True):
 
     body: bytes
     usage: Usage | None
+    reported: Usage | None
+    """the usage without any estimate"""
     signatures: tuple[str, ...] = ()
     signed_calls: tuple[ToolCall, ...] = ()
     calls: tuple[ToolCall, ...] = ()
@@ -57,7 +59,7 @@ def whole_answer(
         is_chat = held.protocol == "chat"
         signed = signed_calls_in(held.start, prepared.target.issuer) if is_chat else []
         calls = calls_in_reply(held.protocol, body)
-        return Whole(body, summary.usage, summary.signatures, tuple(signed), calls)
+        return Whole(body, summary.usage, summary.usage, summary.signatures, tuple(signed), calls)
     try:
         asked, sent = preparation.decoding(prepared, held.protocol)
     except BadRequest as refused:
@@ -71,6 +73,7 @@ def whole_answer(
     return Whole(
         converted.body,
         converted.usage,
+        converted.reported,
         signed_calls=converted.signed_calls,
         calls=converted.calls,
         losses=converted.losses,
@@ -84,4 +87,4 @@ def _passed(held: HeldAnswer, request: ClientRequest) -> Whole:
         sent, wanted = ("a stream", "one body") if summary is None else ("one body", "a stream")
         raise AttemptFailed(protocol_failure(f"sent {sent} instead of {wanted}"))
     body = held.start if summary.model == model else rewrite_model_name(held.start, model)
-    return Whole(body, summary.usage, has_output=request.endpoint != "embeddings")
+    return Whole(body, summary.usage, summary.usage, has_output=request.endpoint != "embeddings")

@@ -29,6 +29,8 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
         entries = [
             upstream(side, server.url, side, models={f"for-{side}": "sent-model"}) for side in PROTOCOLS
         ]
+        apart = {"usage_excludes_cache": True}
+        entries.append(upstream("apart", server.url, "chat", models=["apart"], capabilities=apart))
         with Daemon(tmp_path_factory.mktemp("answered"), settings(*entries)) as daemon:
             yield Bed(daemon, server)
 
@@ -85,6 +87,20 @@ def test_an_answer_that_states_nothing_has_only_switchyards_own_numbers(bed: Bed
 
     line = bed.daemon.journal()[-1]["answered"]
     assert set(line) == {"input_estimated"}
+
+
+@pytest.mark.parametrize("client", ["messages", "responses"])
+def test_a_converted_answer_reports_the_same_tokens_as_its_usage(bed: Bed, client: Protocol) -> None:
+    usage = {"prompt_tokens": 6000, "completion_tokens": 70, "prompt_tokens_details": {"cached_tokens": 3000}}
+    message = {"role": "assistant", "content": "Hi"}
+    body = {"model": "m", "choices": [{"index": 0, "message": message}], "usage": usage}
+    bed.server.script(lambda received: whole(200, json.dumps(body).encode()))
+
+    ask(bed.daemon.url, client, "apart", stream=False)
+
+    line = bed.daemon.journal()[-1]
+    assert (line["usage"]["input"], line["usage"]["cache_read"]) == (6000, 3000)
+    assert (line["answered"]["input_reported"], line["answered"]["cache_share"]) == (9000, 0.3333)
 
 
 # --- the prefix -------------------------------------------------------------------

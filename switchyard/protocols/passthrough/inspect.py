@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from re import Pattern
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -66,11 +66,17 @@ class WholeSummary(msgspec.Struct, frozen=True):
     fingerprint: str = ""
 
 
+class SummarizeWhole(Protocol):
+    """What a whole reply reports; the usage only if it is wanted."""
+
+    def __call__(self, body: bytes, *, reads_usage: bool = True) -> WholeSummary: ...
+
+
 class Inspector(msgspec.Struct, frozen=True):
     """How the answers of one protocol are read."""
 
     summary: Callable[[Record], RecordSummary]
-    summarize_whole: Callable[[bytes], WholeSummary]
+    summarize_whole: SummarizeWhole
     notable: Pattern[bytes]
     """Occurs in every record after the commit point that must be read: usage, errors, the end.
 
@@ -402,7 +408,7 @@ class Shape(msgspec.Struct, frozen=True):
     name: str
 
 
-def _summarize_object(shape: Shape, body: bytes) -> WholeSummary:
+def _summarize_object(shape: Shape, body: bytes, *, reads_usage: bool = True) -> WholeSummary:
     reply = decode_object(body)
     if reply is None:
         return WholeSummary()
@@ -412,7 +418,7 @@ def _summarize_object(shape: Shape, body: bytes) -> WholeSummary:
         error = WireError(ErrorType.SERVER, f"The upstream's reply is not a {shape.name}.", BAD_GATEWAY)
     signatures = [shape.signature(part) for part in entries(content) if isinstance(part, dict)]
     return WholeSummary(
-        usage=shape.usage(reply),
+        usage=shape.usage(reply) if reads_usage else None,
         error=error,
         model=_model(reply),
         signatures=tuple(filter(None, signatures)),
@@ -435,7 +441,7 @@ _read_chat = msgspec.json.Decoder(_Chat).decode
 CHOICES = re.compile(rb"\s*\[\s*\{")
 
 
-def _summarize_chat(body: bytes) -> WholeSummary:
+def _summarize_chat(body: bytes, *, reads_usage: bool = True) -> WholeSummary:
     try:
         whole = _read_chat(without_halves(body))
     except UNREADABLE:
@@ -444,7 +450,7 @@ def _summarize_chat(body: bytes) -> WholeSummary:
         reported = decode_embedded_error(fields(parsed(body)))
         return WholeSummary(error=reported or WireError(ErrorType.SERVER, chat.NO_CHOICES, BAD_GATEWAY))
     chunk = chat.Chunk(usage=whole.usage, timings=whole.timings, service_tier=whole.service_tier)
-    usage = chat.usage_in(chunk, None)
+    usage = chat.usage_in(chunk, None) if reads_usage else None
     model, fingerprint = text(whole.model) or None, text(whole.system_fingerprint)
     return WholeSummary(usage=usage, model=model, fingerprint=fingerprint)
 
