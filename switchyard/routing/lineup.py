@@ -85,6 +85,11 @@ class Candidate(msgspec.Struct, frozen=True, dict=True):
         """That of the account: the entry's, with its key if it has several."""
         return self.upstream.account
 
+    @cached_property
+    def kept(self) -> "Candidate":
+        """The same for a conversation that stays with it; each of its requests gets the same object."""
+        return replace(self, why="keeps its conversation")
+
     @property
     def only_rescues(self) -> bool:
         return self.upstream.role == "rescue" and not (self.forced or self.is_used or self.is_named)

@@ -182,7 +182,7 @@ def _with_affinity(
     if could_do_better and now.monotonic - stays_since >= stay_seconds:
         return candidates, False
     others = [one for one in candidates if one.name != mine.name]
-    return (replace(mine, why="keeps its conversation"), *others), could_do_better
+    return (mine.kept, *others), could_do_better
 
 
 def _named(candidates: tuple[Candidate, ...], name: str) -> Candidate | None:
