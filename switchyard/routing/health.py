@@ -95,6 +95,8 @@ class Health:
 
     def begin(self, upstream: str, model: str, exchange: str) -> None:
         """An attempt starts: after a cooldown it is the trial, and others wait for its end."""
+        if not self._conditions:
+            return
         for key in ((upstream, ""), (upstream, model)):
             condition = self._conditions.get(key)
             if condition is not None and condition.cooldowns and not condition.trial_by:
@@ -111,6 +113,8 @@ class Health:
 
         `begun`: when its attempt began. A cooldown that began later stays: a quota may be used up since.
         """
+        if not self._conditions:
+            return
         for key in ((upstream, ""), (upstream, model)):
             condition = self._conditions.get(key)
             if condition is None or (condition.cooldowns and begun is not None and begun < condition.since):
