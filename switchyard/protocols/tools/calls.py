@@ -57,6 +57,8 @@ def arguments_for(text: str, tool: neutral.Tool | None) -> str:
 def as_declared(request: neutral.Request) -> neutral.Request:
     """The calls of earlier turns and their results in the kind that their tools are declared with now."""
     declared = {(tool.namespace, tool.name): tool for tool in request.tools if tool.kind in FREE_KINDS}
+    if not declared:
+        return request
     calls = {
         block.id: tool
         for message in request.messages
