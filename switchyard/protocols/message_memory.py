@@ -53,6 +53,7 @@ class KnownItem:
     __slots__ = (
         "__weakref__",
         "blocks",
+        "key",
         "next",
         "protocol",
         "raw",
@@ -74,6 +75,7 @@ class KnownItem:
     ) -> None:
         self.protocol = protocol
         self.raw = raw
+        self.key: Key = protocol, raw
         self.role = role
         self.value = value
         self.blocks = blocks
@@ -82,9 +84,9 @@ class KnownItem:
         self.size = self.size_alone = ITEM_BYTES + len(raw) * FORMS_COUNTED + _size_of(blocks)
         self.used = 0
 
-    @property
-    def key(self) -> Key:
-        return self.protocol, self.raw
+    def forget(self) -> None:
+        self.raw, self.written = b"", {}
+        self.key = self.protocol, b""
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -96,7 +98,7 @@ class Written(msgspec.Struct, frozen=True):
 
     @property
     def size(self) -> int:
-        written = sum([len(memoryview(part)) + VALUE_BYTES for part in self.parts])
+        written = sum([len(part) + VALUE_BYTES for part in self.parts])
         return WRITTEN_BYTES + VALUE_BYTES * len(self.content) + written
 
 
@@ -294,7 +296,7 @@ class MessageMemory:
         self.size -= item.size
         for block in item.blocks:
             del self._of_block[id(block)]
-        item.raw, item.written = b"", {}
+        item.forget()
 
 
 class History(msgspec.Struct, frozen=True):
