@@ -55,7 +55,7 @@ def decode_request(body: bytes, history: History | None = None) -> neutral.Reque
     tools, hosted = _tools(given.get("tools"), changes, losses)
     choice, parallel = _tool_choice(given.get("tool_choice"))
     content = Content(losses)
-    decoded = _messages(messages, mid_conversation.last_compaction(changes), content, known_history)
+    decoded = _messages(messages, changes, content, known_history)
     return neutral.Request(
         model,
         decoded,
@@ -81,11 +81,12 @@ def _given_messages(given: Json) -> list[Any]:
 
 def _messages(
     given: list[Any],
-    compacted: mid_conversation.Compacted | None,
+    changes: Sequence[mid_conversation.Change],
     content: "Content",
     known_history: KnownHistory | None,
 ) -> tuple[neutral.Message, ...]:
     messages: list[neutral.Message] = []
+    compacted, changing = mid_conversation.last_compaction(changes), {number for number, *_ in changes}
     if compacted is not None:
         messages.append(neutral.Message("user", (summary_turn(compacted.summary),)))
     last_user = mid_conversation.last_user_message(given)
@@ -115,16 +116,13 @@ def _messages(
         decoded = neutral.Message(role, blocks) if blocks else None
         if decoded is not None:
             messages.append(decoded)
-        if known_history is not None and content.is_lossless and _stands_alone(message):
+        # what changes nothing beside its content, and of which nothing is lost, stands alone
+        is_alone = content.is_lossless and number not in changing and (is_plain or message.keys() <= ALONE)
+        if known_history is not None and is_alone:
             known_history.keep(number, role, decoded, blocks)
     if known_history is not None:
         known_history.close()
     return tuple(messages)
-
-
-def _stands_alone(message: Json) -> bool:
-    """True for a message that changes nothing beside its content, and of which nothing can be lost."""
-    return message.keys() <= ALONE and not mid_conversation.changes_in([message])
 
 
 def _lost_members(message: Json, path: str) -> list[Loss]:
