@@ -78,7 +78,7 @@ def _is_base64(piece: bytes) -> bool:
 
 def _weighed_lines(texts: Sequence[str]) -> float:
     """The texts as lines of one text, of which only samples are put together if it is long."""
-    ends = list(accumulate(len(text) + 1 for text in texts))
+    ends = list(accumulate([len(text) + 1 for text in texts]))
     length = ends[-1] - 1 if ends else 0
     if length <= SAMPLES * SAMPLE_CHARACTERS:
         return _weighed("\n".join(texts))
@@ -204,12 +204,14 @@ def _own_texts(request: neutral.Request) -> Iterator[str]:
 
 def _collect(content: Iterable[neutral.Block], texts: list[str], media: list[Media]) -> None:
     for block in content:
-        if isinstance(block, (neutral.Text, neutral.Refusal, neutral.Thinking)):
+        if isinstance(block, neutral.Text):
             texts.append(block.text)
-        elif isinstance(block, neutral.ToolCall):
-            texts += (block.name, block.arguments)
         elif isinstance(block, neutral.ToolResult):
             _collect(block.content, texts, media)
+        elif isinstance(block, neutral.ToolCall):
+            texts += (block.name, block.arguments)
+        elif isinstance(block, (neutral.Refusal, neutral.Thinking)):
+            texts.append(block.text)
         elif isinstance(block, (neutral.Image, neutral.Document)):
             media.append(block)
             texts += _written_in(block)

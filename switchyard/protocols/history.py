@@ -106,9 +106,7 @@ def without_billing_line(system: tuple[str, ...]) -> tuple[str, ...]:
 
 def text_of(content: Iterable[neutral.Block]) -> str:
     """The texts of the blocks, joined with blank lines."""
-    return "\n\n".join(
-        block.text for block in content if isinstance(block, neutral.Text | neutral.Refusal) and block.text
-    )
+    return "\n\n".join([block.text for block in content if isinstance(block, TEXTS) and block.text])
 
 
 def _joined(messages: tuple[neutral.Message, ...]) -> tuple[neutral.Message, ...]:

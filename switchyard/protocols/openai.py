@@ -130,10 +130,10 @@ def encode_part(
     block: neutral.Block, forms: PartForms, capabilities: Capabilities, losses: list[neutral.Loss]
 ) -> Json | None:
     """None for what is no part of a user's message. Raises BadRequest for what the upstream cannot read."""
+    if isinstance(block, (neutral.Text, neutral.Refusal)):  # nearly all, and faster than a pattern
+        return {"type": forms.text, "text": block.text} if block.text else None
     words: str | None = None
     match block:
-        case neutral.Text(words) | neutral.Refusal(words):
-            pass
         case neutral.Image():
             readable = readable_image(block, capabilities, losses)
             if readable is not None:

@@ -144,7 +144,7 @@ def _stands_alone(given: Json, decoded: neutral.Message) -> bool:
     if given.keys() & {"name", "function_call"} or given.get("role") == "function":
         return False
     kinds = [
-        block.kind for block in decoded.content if isinstance(block, neutral.ToolCall | neutral.ToolResult)
+        block.kind for block in decoded.content if isinstance(block, (neutral.ToolCall, neutral.ToolResult))
     ]
     return all(kind == "function" for kind in kinds)
 

@@ -191,7 +191,8 @@ class MessageEncoder:
         encoded = [
             self._result(block, attached) for block in content if isinstance(block, neutral.ToolResult)
         ]
-        parts = attached + [part for block in content if (part := self._part(block)) is not None]
+        rest = [block for block in content if not isinstance(block, neutral.ToolResult)]
+        parts = attached + [part for block in rest if (part := self._part(block)) is not None]
         if parts:
             encoded.append({"role": "user", "content": _content(parts)})
         return encoded
