@@ -6,6 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from switchyard.exchange import Attempt, Exchange
+from switchyard.protocols.passthrough.peek import Members
 from switchyard.protocols.sse import PIECE_COST
 from switchyard.relay.headers import Headers
 from switchyard.relay.upstream import Call, Reply
@@ -69,7 +70,7 @@ class Tape:
 
     def __init__(self, request: ClientRequest, settings: Settings, clock: Callable[[], float]) -> None:
         self.has_body = len(request.body) <= MAX_REQUEST_BYTES
-        self.request = request if self.has_body else replace(request, body=b"")
+        self.request = _kept(request) if self.has_body else _kept(replace(request, body=b""))
         self.settings = settings
         """those in force when the request arrived: its secrets are hidden even if they have been replaced since"""
         self.exchange: Exchange | None = None
@@ -109,3 +110,9 @@ class Tape:
         own = self.request.body
         bodies = sum(len(one.body) for one in self.requests if one.body is not None and one.body is not own)
         return bodies + sum(one.answer.kept_bytes for one in self.requests)
+
+
+def _kept(request: ClientRequest) -> ClientRequest:
+    """Without remembered messages, which are not counted here, and without views of a body that is not kept."""
+    members = request.summary.members if request.body else Members()
+    return replace(request, summary=replace(request.summary, members=members, beginning=None))

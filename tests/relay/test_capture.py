@@ -4,7 +4,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 import pytest
+from msgspec.structs import replace
 
+from switchyard.protocols.codecs import CODECS
+from switchyard.protocols.message_memory import History, MessageMemory
+from switchyard.protocols.passthrough.peek import Members
 from switchyard.protocols.request_summary import read_request_summary
 from switchyard.relay import capture
 from switchyard.relay import tape as tapes
@@ -150,3 +154,17 @@ def test_of_a_long_answer_the_beginning_is_kept(monkeypatch: pytest.MonkeyPatch)
         answer.keep(float(at), b"x" * 30)
     assert [(piece.at, len(piece.data)) for piece in answer.pieces] == [(0.0, 30), (1.0, 6)]
     assert answer.is_truncated
+
+
+def test_a_tape_keeps_no_remembered_messages_and_no_view_of_a_body_that_it_does_not_keep(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    request, memory = request_of("x" * 2000), MessageMemory(least=0)
+    raw = request.summary.members.messages
+    CODECS["messages"].decode_request(request.body, History(memory, raw))
+    summary = read_request_summary("messages", request.body, {}, memory)
+    assert summary.beginning is not None
+    request = replace(request, summary=summary)
+    assert Tape(request, Settings(), float).request.summary == replace(summary, beginning=None)
+    monkeypatch.setattr(tapes, "MAX_REQUEST_BYTES", 1000)
+    assert Tape(request, Settings(), float).request.summary.members == Members()
