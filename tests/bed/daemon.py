@@ -1,13 +1,16 @@
 """The daemon as users run it: `python app.py` as a separate process, on a temporary data folder."""
 
 import http.client
+import itertools
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
+from random import SystemRandom
 from typing import IO, Any, Self, cast
 from urllib.parse import urlsplit
 
@@ -256,7 +259,15 @@ def request(
         connection.close()
 
 
+PORTS = range(20_000, 32_000)
+"""below those that systems choose from"""
+_turns = itertools.count(SystemRandom().randrange(len(PORTS)))
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """One that no other listener or connection is given before it is used, also not in another test process."""
+    while True:
+        port = PORTS[next(_turns) % len(PORTS)]
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
