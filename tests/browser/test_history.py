@@ -5,16 +5,19 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from switchyard.store.journal_line import Line, LineAttempt, LineError, LineUsage, write_line
 from tests.bed.daemon import Daemon, settings, upstream
+from tests.bed.noon import noon_zone
 from tests.bed.upstream import ScriptedUpstream, status
 from tests.browser.conftest import Open
 
 NOW = datetime.now(UTC).timestamp()
+ZONE = noon_zone()
 COUNT = 260
 HOSTILE = "/work/<img src=x onerror=document.title=1>"
 
@@ -27,7 +30,7 @@ def a_line(number: int) -> Line:
     return Line(
         v=1,
         at=at,
-        day=datetime.fromtimestamp(at).date().isoformat(),
+        day=datetime.fromtimestamp(at, ZoneInfo(ZONE)).date().isoformat(),
         id=f"x_{number:04}",
         began=at - 2,
         agent="claude-cli/2.1 (external)",
@@ -63,7 +66,7 @@ def past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         upstream("second", "http://127.0.0.1:9"),
         budget={"month_hard": 50},
     )
-    with Daemon(folder, document) as running:
+    with Daemon(folder, document, {"TZ": ZONE}) as running:
         yield running
 
 
