@@ -86,6 +86,8 @@ def test_a_restart_loses_no_row_and_older_requests_follow_on_demand(past: Daemon
 
 def test_the_filters_reach_into_the_journal(past: Daemon, open_page: Open) -> None:
     page = open_page(past, "/#/requests")
+    # the filters are drawn again, and closed, when the names of the upstreams come
+    expect(page.get_by_label("Upstream", exact=True).locator("option")).to_have_count(3)
     page.get_by_label("Outcome").select_option("failed")
     expect(rows(page)).to_have_count(6)
     page.get_by_role("searchbox").fill("NO CAPACITY")

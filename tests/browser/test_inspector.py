@@ -144,7 +144,9 @@ def test_both_answers_show_their_content_and_their_events_with_times(failover: P
     dialog = inspected(failover)
     dialog.get_by_role("radio", name="Request").focus()
     failover.keyboard.press("ArrowRight")
-    received, delivered = dialog.locator(".answers > section").all()
+    sides = dialog.locator(".answers > section")
+    expect(sides).to_have_count(2)
+    received, delivered = sides.all()
     for side in (received, delivered):
         expect(side).to_contain_text(f"Hi {HOSTILE}")
         expect(side).to_contain_text('"path": "/a"')
