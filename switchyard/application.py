@@ -251,7 +251,9 @@ class Application:
         self.limits.follow(before, self._known)
         if names:
             # a name that another account has now was that of a removed one
-            self._keep_only({one.account for one in before.accounts} - (set(names.values()) - set(names)))
+            kept = {one.account for one in before.accounts} - (set(names.values()) - set(names))
+            self.health.keep_only(kept)
+            self._keep_only(kept)
             self.health.rename(names)
             self.sessions.rename(names)
             self.dependencies.quotas.rename(names)
@@ -265,12 +267,17 @@ class Application:
         self.missing.keep_only({account.account for one in unchanged for account in one.accounts})
         answered = self.dependencies.answered
         answered |= {new for old, new in names.items() if old in answered}
-        self._keep_only({*same_accounts(before, self._known), *names.values()})
+        kept = {*same_accounts(before, self._known), *names.values()}
+        self._keep_only(kept)
+        if self.hold.held():
+            changed = {one.account for one in self._known.accounts} - kept
+            self.health.end_cooldowns(changed, steady_seconds())
+            kept |= changed
+        self.health.keep_only(kept)
 
     def _keep_only(self, accounts: set[str]) -> None:
         """The others are removed, or have another key."""
         dependencies = self.dependencies
-        self.health.keep_only(accounts)
         self.balance.keep_only(accounts)
         dependencies.quotas.keep_only(accounts)
         dependencies.answered.intersection_update(accounts)

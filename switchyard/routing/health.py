@@ -175,6 +175,13 @@ class Health:
         for key in [key for key, found in self._conditions.items() if key[0] in accounts and found.simulated]:
             del self._conditions[key]
 
+    def end_cooldowns(self, accounts: Collection[str], now: float) -> None:
+        """These accounts have another key or address: forget their charges, but one request tries each first."""
+        for key in [key for key in self._conditions if key[0] in accounts]:
+            condition = self._conditions.pop(key)
+            if condition.cooldowns:
+                self._conditions[key] = Condition(1, 1, since=now, until=now, reason=condition.reason)
+
     def rename(self, names: Mapping[str, str]) -> None:
         """Move the conditions of renamed upstreams to their new names."""
         self._conditions = {

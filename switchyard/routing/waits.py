@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence, Set
 import msgspec
 
 from switchyard.exchange import Attempt
-from switchyard.routing.hold import Edited, Target, outlook, seconds_to_probe
+from switchyard.routing.hold import NEVER, Edited, Target, outlook, seconds_to_probe
 from switchyard.routing.lineup import Candidate
 from switchyard.routing.recoveries import Recoveries
 from switchyard.routing.route import Route
@@ -62,7 +62,12 @@ class Waits:
             self._edited,
         ).hopes
         failing = [Waited(hope.target, hope.reason, until=period.began + hope.until) for hope in hopes]
-        cooling = [waited for waited in self._cooling.values() if waited.not_before - now <= left]
+        known = {waited.target for waited in failing}
+        cooling = [
+            waited
+            for waited in self._cooling.values()
+            if waited.not_before - now <= left and waited.target not in known
+        ]
         return [waited for waited in failing + cooling if waited.target not in self._dropped]
 
     def unexpected(self, period: Period, now: float) -> list[Waited]:
@@ -84,7 +89,11 @@ class Waits:
             seconds = seconds_to_probe(cooling.cooldown, monotonic)
             if seconds is not None:
                 self._cooling.setdefault(target, Waited(target, cooling.cooldown.reason, now + seconds))
-        tried = {(one.account, one.model) for one in self._attempts}
+        tried = {
+            (one.account, one.model)
+            for number, one in enumerate(self._attempts)
+            if number >= self._edited.get(one.account, NEVER).attempts
+        }
         self._cooling = {target: waited for target, waited in self._cooling.items() if target not in tried}
 
     def note_edited(self, upstreams: Iterable[str], held_seconds: float) -> None:

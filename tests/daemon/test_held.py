@@ -3,6 +3,7 @@ actions on them."""
 
 import http.client
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.bed.asking import ask
 from tests.bed.daemon import Daemon, Document, settings, upstream
 from tests.bed.holding import AGENT, REASON, Holding, holding
 from tests.bed.patience import PATIENCE_SECONDS, wait_until
+from tests.bed.upstream import Hold, say
 
 
 @pytest.fixture
@@ -39,6 +41,19 @@ def test_try_now_answers_what_is_held_once_the_upstream_has_recovered(outage: Ho
     assert outage.daemon.post("/api/held/try", {"upstream": "a"}).json == {"ok": True}
     assert [one.result(PATIENCE_SECONDS).status for one in asked] == [200, 200, 200]
     assert outage.rows() == []
+
+
+def test_an_entry_with_another_key_is_tried_by_one_held_request_first(outage: Holding) -> None:
+    asked = outage.hold(3)
+    answers = threading.Event()
+    outage.server.script(lambda received: [Hold(answers), *say("back again")(received)])
+    corrected = upstream("a", outage.server.url, key="sk-corrected")
+    outage.daemon.change_settings(settings(corrected, failover={"hold_seconds": 300}))
+    wait_until(lambda: bool(outage.server.requests), "the trial")
+    assert outage.daemon.get("/api/state").json["upstreams"][0]["under_way"] == 1
+    answers.set()
+    assert [one.result(PATIENCE_SECONDS).status for one in asked] == [200, 200, 200]
+    assert outage.daemon.get("/api/state").json["upstreams"][0]["state"] == "ready"
 
 
 @pytest.mark.parametrize("body", [{}, {"name": "a"}], ids=["all", "one"])

@@ -1,17 +1,19 @@
 """What the user edits while requests are held, in fake time."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import msgspec.structs
 import pytest
 
 from switchyard.exchange import Outcome
+from switchyard.relay.upstream import Call, Reply
 from switchyard.routing.uses import Use
-from switchyard.settings import Upstream
-from tests.bed.fake_time import now
-from tests.bed.stage import Stage, upstream
-from tests.relay.test_hold import FAULTS, Outage, played
+from switchyard.settings import Settings, Upstream
+from tests.bed.fake_time import now, run
+from tests.bed.stage import Stage, reply, upstream
+from tests.relay.test_hold import FAULTS, LASTING, Outage, played
 
 
 def edit(stage: Stage, *entries: Upstream, **rules: Any) -> None:
@@ -115,6 +117,36 @@ def test_an_entry_that_is_edited_late_has_its_whole_time(edit: str) -> None:
     until = {"corrected": {"a": 35.0}, "added": {"a": 1e6, "b": 35.0}}[edit]
     expected = (Outcome.OK, "a" if edit == "corrected" else "b", True)
     assert played(lambda: Outage(FAULTS["refused"], until), act) == expected
+
+
+@pytest.mark.parametrize(
+    ("fault", "until"),
+    [(FAULTS["503"], 11.5), (FAULTS["503"], 20.0), (LASTING["bad key"], 11.5)],
+    ids=["correct", "still failing for a while", "had a bad key"],
+)
+def test_an_entry_with_another_key_is_tried_by_one_held_request_first(
+    fault: Callable[[], Reply], until: float
+) -> None:
+    async def scenario() -> object:
+        asked: list[float] = []
+
+        async def answer(call: Call) -> Reply:
+            if call.upstream == "b":  # keeps the requests held
+                return FAULTS["503"]()
+            asked.append(now())
+            await asyncio.sleep(1.0)
+            return reply() if asked[-1] >= until else fault()
+
+        stage = Stage(Settings(upstreams=(upstream("a"), upstream("b"))), answer)
+        asking = [asyncio.create_task(stage.ask(stream=True, prompt=f"{n}")) for n in range(20)]
+        await asyncio.sleep(11.5)
+        stage.bed.health.end_cooldowns({"a"}, now())
+        edit(stage, upstream("a", key="corrected"), upstream("b"))
+        exchanges = await asyncio.gather(*asking)
+        first = sum(11.5 <= at < 12.5 for at in asked)
+        return first, {(one.outcome, one.attempts[-1].upstream) for one in exchanges}, now() < until + 16
+
+    assert run(scenario()) == (1, {(Outcome.OK, "a")}, True)
 
 
 @pytest.mark.parametrize(
