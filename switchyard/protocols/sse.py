@@ -12,6 +12,8 @@ PIECE_COST = 64
 """what a piece takes in memory besides its bytes: many tiny ones weigh more than they say"""
 LINES_OF_NAMED_RECORD = 3
 """event, data and the blank one"""
+SEVERAL_BYTES = 1024
+"""more are several records, as a rule"""
 MAX_CONTAINERS = 1_000_000
 BOM = b"\xef\xbb\xbf"
 LINE_SEPARATORS = ((b"\xe2\x80\xa8", rb"\u2028"), (b"\xe2\x80\xa9", rb"\u2029"))
@@ -135,6 +137,8 @@ def count_if_all(records: bytes, names: Sequence[tuple[bytes, bytes]]) -> int:
     """
     lines = records.count(b"\n")
     for usual, _ in names:
+        if len(records) > SEVERAL_BYTES and records.find(usual, 0, SEVERAL_BYTES) < 0:
+            continue  # most often all are of the kind of the first
         found = records.count(usual)
         if lines == found * LINES_OF_NAMED_RECORD:
             return found
