@@ -3,7 +3,9 @@
 All sums are whole numbers, so that they do not depend on the order in which lines are added.
 """
 
+from collections.abc import Iterable
 from math import log2
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -117,8 +119,7 @@ class Cell(msgspec.Struct, omit_defaults=True):
                 self.stream_tokens += line.usage.output
 
     def merge(self, other: "Cell") -> None:
-        for name in SUMS:
-            amount = getattr(other, name)
+        for name, amount in zip(SUMS, _sums_of(other), strict=True):
             if amount:
                 setattr(self, name, getattr(self, name) + amount)
         for name in CLASSED:
@@ -129,6 +130,8 @@ class Cell(msgspec.Struct, omit_defaults=True):
 
 CLASSED = ("first_byte", "first_token")
 SUMS = tuple(name for name in Cell.__struct_fields__ if name not in CLASSED)
+_sums_of = attrgetter(*SUMS)
+"""all at once: a year has tens of thousands of cells"""
 
 
 Cells = dict[str, Cell]
@@ -219,9 +222,11 @@ class Day(msgspec.Struct, omit_defaults=True):
             talk = self.talks[line.session] = Talk()
         talk.add(line)
 
-    def merge(self, other: "Day", max_keys: int = MAX_KEYS) -> None:
+    def merge(
+        self, other: "Day | DaySums", max_keys: int = MAX_KEYS, dimensions: Iterable[str] | None = None
+    ) -> None:
         self.all.merge(other.all)
-        for name in DIMENSIONS:
+        for name in DIMENSIONS if dimensions is None else dimensions:
             mine = getattr(self, name)
             for key, cell in getattr(other, name).items():
                 cell_of(mine, key, max_keys).merge(cell)
@@ -235,6 +240,17 @@ class Day(msgspec.Struct, omit_defaults=True):
                 self.talks.setdefault(session, Talk()).merge(talk)
 
 
+class DaySums(msgspec.Struct):
+    """What each answer about a span of days shows of a day."""
+
+    all: Cell = msgspec.field(default_factory=Cell)
+    models: Cells = {}
+    sent: Cells = {}
+    upstreams: Cells = {}
+    clients: Cells = {}
+
+
+SHOWN_DIMENSIONS = ("models", "sent", "upstreams", "clients")
 DETAILS = ("upstream_hours", "talks")
 DIMENSIONS = tuple(name for name in Day.__struct_fields__ if name not in ("all", *DETAILS))
 

@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
+from typing import Any
 
 import msgspec
 
@@ -48,7 +49,12 @@ def table(statistics: Statistics, days: int = 30, by: str = "") -> str:
 
 def csv_text(statistics: Statistics, start: str = "", end: str = "", by: str = "day") -> str:
     """The rows of one grouping. Raises ValueError like `token_stats`."""
-    rows = statistics.token_stats(start, end, by)["rows"]
+    return csv_of(statistics.token_stats(start, end, by))
+
+
+def csv_of(answer: dict[str, Any]) -> str:
+    """The rows of an answer of `token_stats`."""
+    rows = answer["rows"]
     output = io.StringIO()
     names = ["key", *(name for name in (rows[0] if rows else {}) if name not in ("key", "by_model"))]
     writer = csv.DictWriter(output, names, extrasaction="ignore", lineterminator="\n")

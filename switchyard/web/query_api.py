@@ -32,7 +32,7 @@ from switchyard.settings import (
 )
 from switchyard.store.journal_line import Line
 from switchyard.store.journal_pages import Filters, line_at, place_from, read_page
-from switchyard.store.render import csv_text
+from switchyard.store.render import csv_of
 from switchyard.timeouts import SEARCH_SECONDS, Timeouts
 from switchyard.unknown_fields import without_unknown
 from switchyard.web.answers import Handler, Problem, answer, client_of, endpoint_of
@@ -245,19 +245,21 @@ class QueryApi:
         query = request.query_params
         statistics = self._daemon.ledger.statistics
         try:
-            return answer(
-                statistics.token_stats(query.get("from", ""), query.get("to", ""), query.get("by", ""))
+            later = statistics.later_token_stats(
+                query.get("from", ""), query.get("to", ""), query.get("by", "")
             )
         except ValueError as error:
             raise Problem(400, f"{error}") from None
+        return answer(await asyncio.to_thread(later))
 
     async def token_stats_csv(self, request: Request) -> Response:
         query = request.query_params
         start, end, by = query.get("from", ""), query.get("to", ""), query.get("by") or "day"
         try:
-            text = csv_text(self._daemon.ledger.statistics, start, end, by)
+            later = self._daemon.ledger.statistics.later_token_stats(start, end, by)
         except ValueError as error:
             raise Problem(400, f"{error}") from None
+        text = await asyncio.to_thread(lambda: csv_of(later()))
         name = "-".join(part for part in ("tokens", by, start, end) if part) + ".csv"
         return Response(
             text, media_type="text/csv", headers={"content-disposition": f'attachment; filename="{name}"'}

@@ -225,6 +225,15 @@ def test_hours_of_long_ago_are_reported_on_request(tmp_path: Path) -> None:
     assert [row["key"] for row in answer["rows"]] == ["2026-05-05T12", "2026-11-21T12"]
 
 
+def test_an_answer_that_a_thread_computes_has_the_totals_of_when_it_was_requested(tmp_path: Path) -> None:
+    kept = statistics(tmp_path)
+    kept.add(a_line(NOON))
+    before = kept.token_stats(by="month")
+    later = kept.later_token_stats(by="month")
+    kept.add(a_line(NOON))
+    assert later() == before != kept.token_stats(by="month")
+
+
 @pytest.mark.parametrize(
     "asked", [{"start": "yesterday"}, {"end": "2026-02-30"}, {"by": "colour"}, {"start": "2026"}]
 )
