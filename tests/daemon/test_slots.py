@@ -1,10 +1,12 @@
 """A slot is held until the upstream's body has ended or its connection is closed; no client waits for that end."""
 
 import json
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 
 from tests.bed import wire
 from tests.bed.asking import PATHS, ask, question, text_of
-from tests.bed.daemon import Daemon, Response, settings, upstream
+from tests.bed.daemon import ROOT, Daemon, Response, settings, upstream
 from tests.bed.patience import PATIENCE_SECONDS, wait_until
 from tests.bed.raw_client import cooldown_of, leave, post
 from tests.bed.upstream import (
@@ -131,9 +133,30 @@ class Bed:
 
 @pytest.fixture(scope="module")
 def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    with made(tmp_path_factory.mktemp("slots")) as found:
+        yield found
+
+
+PATIENCE = f"""
+from switchyard.relay import draining
+draining.LINGER_SECONDS = {PATIENCE_SECONDS}
+"""
+
+
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    """The daemon waits for the end of a body for as long as a test may need to look at it."""
+    folder = tmp_path_factory.mktemp("patient")
+    (folder / "sitecustomize.py").write_text(PATIENCE)
+    with made(folder, {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}) as found:
+        yield found
+
+
+@contextmanager
+def made(folder: Path, environment: dict[str, str] | None = None) -> Iterator[Bed]:
     with ScriptedUpstream() as server:
         entries = [upstream(name, server.url, name, max_concurrency=1) for name in PROTOCOLS]
-        with Daemon(tmp_path_factory.mktemp("slots"), settings(*entries)) as daemon:
+        with Daemon(folder, settings(*entries), environment) as daemon:
             yield Bed(daemon, server)
 
 
@@ -187,17 +210,17 @@ def test_a_connection_whose_body_has_ended_serves_the_next_request(bed: Bed, nam
 @pytest.mark.parametrize("wants_stream", [True, False], ids=["stream", "whole"])
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_the_answer_ends_before_its_body_and_the_next_request_waits_for_that(
-    bed: Bed, name: Protocol, wants_stream: bool
+    patient: Bed, name: Protocol, wants_stream: bool
 ) -> None:
     ends = threading.Event()
     upstream = OneAtATime(pause=Hold(ends))
-    bed.server.script(upstream)
-    assert text_of(name, bed.ask(name, name, stream=wants_stream)) == TEXT
-    assert (upstream.serving is not None, bed.under_way()) == (True, 1)
+    patient.server.script(upstream)
+    assert text_of(name, patient.ask(name, name, stream=wants_stream)) == TEXT
+    assert (upstream.serving is not None, patient.under_way()) == (True, 1)
     with ThreadPoolExecutor(1) as pool:
-        second = pool.submit(bed.ask, name, name)
-        wait_until(lambda: len(bed.daemon.get("/api/state").json["running"]) == 1, "the second request")
-        assert len(bed.server.requests) == 1
+        second = pool.submit(patient.ask, name, name)
+        wait_until(lambda: len(patient.daemon.get("/api/state").json["running"]) == 1, "the second request")
+        assert len(patient.server.requests) == 1
         ends.set()
         assert text_of(name, second.result()) == TEXT
     assert upstream.refused == 0
@@ -228,21 +251,21 @@ def test_neither_is_one_that_never_ends(bed: Bed) -> None:
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["FIN", "RST"])
-def test_a_client_that_leaves_after_its_answer_changes_nothing(bed: Bed, reset: bool) -> None:
+def test_a_client_that_leaves_after_its_answer_changes_nothing(patient: Bed, reset: bool) -> None:
     ends = threading.Event()
     upstream = OneAtATime(pause=Hold(ends))
-    bed.server.script(upstream)
-    before = len(bed.daemon.journal())
-    connection = post(bed.daemon.port, PATHS["messages"], body_for("messages"))
+    patient.server.script(upstream)
+    before = len(patient.daemon.journal())
+    connection = post(patient.daemon.port, PATHS["messages"], body_for("messages"))
     said = b""
     while not said.endswith(b"0\r\n\r\n"):
         said += connection.recv(65536)
     leave(connection, reset=reset)
-    assert (len(bed.server.requests), bed.under_way()) == (1, 1)
+    assert (len(patient.server.requests), patient.under_way()) == (1, 1)
     ends.set()
-    assert text_of("messages", bed.ask("messages", "messages")) == TEXT
-    assert (upstream.refused, bed.server.requests[0].gone_at) == (0, None)
-    assert [line["outcome"] for line in bed.daemon.journal()[before:]] == ["ok", "ok"]
+    assert text_of("messages", patient.ask("messages", "messages")) == TEXT
+    assert (upstream.refused, patient.server.requests[0].gone_at) == (0, None)
+    assert [line["outcome"] for line in patient.daemon.journal()[before:]] == ["ok", "ok"]
 
 
 def test_requests_sent_at_once_on_one_connection_are_answered_one_after_the_other(bed: Bed) -> None:
