@@ -223,7 +223,7 @@ def test_64_requests_at_a_time_meet_a_dying_upstream_a_trial_and_a_recovery(tmp_
             recovered = at_once(MANY, lambda _: ask(daemon.url, "messages"))
             assert texts(recovered) == {(200, "first")}
             assert upstream_state(daemon, "first")["state"] == "ready"
-            assert upstream_state(daemon, "first")["under_way"] == 0
+            wait_until(lambda: upstream_state(daemon, "first")["under_way"] == 0, "the end of the bodies")
             summary = daemon.token_stats()["summary"]
             lines = daemon.journal()
 

@@ -300,6 +300,8 @@ def test_connections_to_an_upstream_are_used_again(tmp_path: Path) -> None:
     ):
         for _ in range(20):
             assert ask(daemon.url, "messages").status == 200
+            # the client's answer may end before the upstream's body has
+            wait_until(lambda: daemon.get("/api/state").json["upstreams"][0]["under_way"] == 0, "its end")
         assert server.connection_count <= 3
 
 
