@@ -30,7 +30,9 @@ export function mountDraft(root, title, intro, build) {
   const changes = () => form?.changes() ?? null;
   /** @param {BeforeUnloadEvent} event */
   const guard = (event) => changes() && event.preventDefault();
+  let checks = 0;
   const check = debounced(async () => {
+    const own = ++checks;
     const changed = changes();
     bar.hidden = !changed;
     if (!changed) {
@@ -40,12 +42,13 @@ export function mountDraft(root, title, intro, build) {
     }
     try {
       const { faults } = await post("/api/settings/check", { changes: changed });
+      if (own !== checks) return;
       replace(
         rest,
         showFieldErrors(body, faults).map((fault) => h("p.wrap", {}, faultLine(fault))),
       );
     } catch (error) {
-      replace(rest, h("p", {}, messageOf(error)));
+      if (own === checks) replace(rest, h("p", {}, messageOf(error)));
     }
   }, CHECK_MILLISECONDS);
 

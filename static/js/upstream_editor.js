@@ -85,10 +85,12 @@ export function editUpstream(original) {
         onchange: () => check(),
         onsubmit: (event) => (event.preventDefault(), busy(saving, submit)),
       });
+      let checks = 0;
       const check = debounced(async () => {
+        const own = ++checks;
         try {
           const answer = await post("/api/upstreams/check", { name: original?.name, entry: whole() });
-          if (!form.isConnected) return;
+          if (own !== checks || !form.isConnected) return;
           const touched = answer.faults.filter(
             (/** @type {Fault} */ fault) =>
               original || form.classList.contains("tried") || wasTouched(form, fault.path),
@@ -108,7 +110,7 @@ export function editUpstream(original) {
           );
           fields.find((one) => one.name === "timeouts")?.expect?.(answer.timeouts ?? {});
         } catch (error) {
-          replace(rest, h("p", {}, messageOf(error)));
+          if (own === checks) replace(rest, h("p", {}, messageOf(error)));
         }
       }, CHECK_MILLISECONDS);
       const submit = async () => {

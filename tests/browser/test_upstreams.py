@@ -260,6 +260,25 @@ def test_mistakes_are_reported_beside_their_fields_while_typing(daemon: Daemon, 
     ].items()
 
 
+def test_a_late_check_does_not_report_what_has_been_corrected(daemon: Daemon, open_page: Open) -> None:
+    checks = "**/api/upstreams/check"
+    page = open_page(daemon, PANEL)
+    with page.expect_response(checks):
+        row(page, "Monday key").get_by_role("button", name="Edit", exact=True).click()
+    form = page.get_by_role("dialog")
+    late: list[Route] = []
+    page.route(checks, lambda route: late.append(route), times=1)
+    with page.expect_request(checks):
+        form.get_by_label("Priority").fill("300")
+    with page.expect_response(checks):
+        form.get_by_label("Priority").fill("30")
+    with page.expect_response(checks) as answer:
+        late[0].continue_()
+    assert "found 300" in answer.value.text()
+    page.evaluate("() => new Promise((done) => requestIdleCallback(done))")
+    expect(form.locator(".field:has([name=priority]) > .wrong")).to_be_hidden()
+
+
 @pytest.mark.parametrize(
     ("locale", "sentences"),
     [("en", ["Enter a name.", "Enter a base URL."]), ("zh-CN", ["请输入名称。", "请输入 Base URL。"])],
