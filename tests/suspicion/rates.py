@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import cache
 
 from switchyard.suspicion.calls import reasons_of
 from switchyard.suspicion.conversation import Conversation
@@ -32,6 +33,7 @@ def suspicion(tool: str, arguments: str, said: str) -> tuple[Reason, ...]:
     return Conversation("messages", body).unmentioned(reasons_of(tool, arguments))
 
 
+@cache
 def missed() -> list[tuple[str, str]]:
     return [
         (form, arguments)
@@ -41,6 +43,7 @@ def missed() -> list[tuple[str, str]]:
     ]
 
 
+@cache
 def alarms() -> list[Turn]:
     return [turn for turn in turns() if suspicion(*turn)]
 
