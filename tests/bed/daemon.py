@@ -18,7 +18,7 @@ from tests.bed.patience import PATIENCE_SECONDS, wait_until
 from tests.bed.processes import killed_at_end
 
 ROOT = Path(__file__).resolve().parents[2]
-KEPT = ("PATH", "LANG", "TMPDIR", "SYSTEMROOT")
+KEPT = ("PATH", "LANG", "TMPDIR", "SYSTEMROOT", "TZ")
 
 Document = dict[str, Any]
 
