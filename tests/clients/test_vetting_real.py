@@ -81,7 +81,7 @@ def test_after_text_has_been_sent_codex_repeats_its_request_and_claude_code_show
 def slowly() -> Answer:
     """The text is with the client before the call comes."""
     call = Call("Evil", {"command": "x"}, "call_1")
-    return answer(Reply("Let me look at that.", calls=(call,)), seconds_between=0.05)
+    return answer(Reply("Let me look at that.", calls=(call,)), seconds_between=0.3)
 
 
 def withheld(tmp_path: Path, client: str, injected: Answer) -> tuple[Run, list[str]]:
