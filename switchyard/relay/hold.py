@@ -5,7 +5,7 @@ import logging
 import math
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
@@ -43,6 +43,8 @@ class HeldRequest:
     until: float
     waits: tuple[Waited, ...] = ()
     also: tuple[Waited, ...] = ()
+    joined: set[Target] = field(default_factory=set)
+    """the targets whose next try its waits have postponed; whatever makes one due since then holds"""
     wake: asyncio.Future[Wake] | None = None
     recovered: set[Target] | None = None
     """the targets at which others have succeeded during its pause"""
@@ -120,9 +122,11 @@ class Hold:
     ) -> Wake:
         """Wait for the next try; "time" after so many seconds. `also` need not recover, but may."""
         held, now = self._held[exchange.id], self._now()
-        for waited in (*waits, *also):
-            self._probes.join(exchange.id, waited.target, now, waited.not_before)
         held.waits, held.also = tuple(waits), tuple(also)
+        for waited in held.waits + held.also:
+            not_before = 0.0 if waited.target in held.joined else waited.not_before
+            self._probes.join(exchange.id, waited.target, now, not_before)
+            held.joined.add(waited.target)
         held.wake = asyncio.get_running_loop().create_future()
         self._hand_out()
         try:

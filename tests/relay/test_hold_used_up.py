@@ -175,21 +175,23 @@ def test_an_upstream_that_was_waited_for_and_never_asked_is_named_too() -> None:
     assert run(scenario()) == ({"a"}, True, ["b"])
 
 
-def cooling_for_an_hour(what_comes: Callable[[Stage], object]) -> tuple[list[str], Exchange]:
+def cooling_for_an_hour(
+    what_comes: Callable[[Stage], object], requests: int = 1, b: Callable[[], Reply] = reply
+) -> tuple[list[str], list[Exchange]]:
     """`a` is busy all the time. `b` cools down for longer than anybody is held, until `what_comes`."""
 
     async def answer(call: Call) -> Reply:
-        return busy() if call.upstream == "a" else reply()
+        return busy() if call.upstream == "a" else b()
 
-    async def scenario() -> tuple[list[str], Exchange]:
+    async def scenario() -> tuple[list[str], list[Exchange]]:
         rules = Failover(hold_seconds=60)
         stage = Stage(Settings(upstreams=(upstream("a"), upstream("b")), failover=rules), answer)
         hint = Charge("cooldown", retry_after=3600.0, is_reset=True)
         stage.bed.health.failed("b", "m", hint, "429 slow down", Failover(), now())
-        asking = asyncio.create_task(stage.ask(stream=True))
+        asking = [asyncio.create_task(stage.ask(stream=True)) for _ in range(requests)]
         await asyncio.sleep(10)
         what_comes(stage)
-        return stage.wire.asked, await asking
+        return stage.wire.asked, await asyncio.gather(*asking)
 
     return run(scenario())
 
@@ -201,15 +203,33 @@ def another_succeeds(stage: Stage) -> None:
 
 @pytest.mark.parametrize(
     "what_comes",
-    [another_succeeds, lambda stage: stage.dependencies.hold.hasten(["b"])],
-    ids=["success", "try now"],
+    [
+        another_succeeds,
+        lambda stage: stage.dependencies.hold.hasten(["b"]),
+        lambda stage: stage.dependencies.hold.hasten(),
+    ],
+    ids=["success", "try now", "try all now"],
 )
 def test_what_recovers_against_expectation_answers_whoever_is_held(
     what_comes: Callable[[Stage], object],
 ) -> None:
-    asked_ones, exchange = cooling_for_an_hour(what_comes)
+    asked_ones, [exchange] = cooling_for_an_hour(what_comes)
     assert (asked_ones.count("b"), asked_ones[-1], exchange.outcome) == (1, "b", Outcome.OK)
     assert exchange.held == 10
+
+
+def test_what_recovers_while_a_held_request_tries_another_upstream_answers_it_too() -> None:
+    """One of the two tries `a` when the other finds that `b` answers."""
+    _, exchanges = cooling_for_an_hour(lambda stage: stage.dependencies.hold.hasten(), requests=2)
+    assert [(one.outcome, one.held) for one in exchanges] == [(Outcome.OK, 10)] * 2
+
+
+def test_requests_that_expected_no_recovery_keep_no_other_from_trying() -> None:
+    """One of three tries `b`, which fails, and goes on as with any failure; the others try `a` meanwhile."""
+    asked_ones, _ = cooling_for_an_hour(
+        lambda stage: stage.dependencies.hold.hasten(["b"]), requests=3, b=busy
+    )
+    assert asked_ones.count("b") == 7
 
 
 def test_a_request_that_is_given_up_names_an_upstream_that_it_could_still_have_asked() -> None:
@@ -217,7 +237,7 @@ def test_a_request_that_is_given_up_names_an_upstream_that_it_could_still_have_a
         stage.bed.health.succeeded("b", "m")
         stage.dependencies.hold.give_up()
 
-    asked_ones, exchange = cooling_for_an_hour(open_and_given_up)
+    asked_ones, [exchange] = cooling_for_an_hour(open_and_given_up)
     assert exchange.failure is not None and set(asked_ones) == {"a"}
     assert 'upstream "b": this request had no try at it' in exchange.failure.message
     assert exchange.skipped == (("b", "this request had no try at it"),)
