@@ -194,6 +194,32 @@ def test_plain_deltas_are_counted_and_report_nothing(protocol: ProtocolName) -> 
     assert (stream.records, stream.failed, stream.usage, stream.finished) == (6, None, None, False)
 
 
+@pytest.mark.parametrize(
+    ("codec", "delta", "end"),
+    [
+        (
+            MESSAGES,
+            b'{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"x"}}',
+            b'{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":7}}',
+        ),
+        (
+            RESPONSES,
+            b'{"type":"response.output_text.delta","sequence_number":1,"delta":"x"}',
+            b'{"type":"response.completed","response":{"usage":{"input_tokens":0,"output_tokens":7}}}',
+        ),
+    ],
+)
+@pytest.mark.parametrize("deltas", range(5))
+def test_of_records_without_names_none_passes_unseen(
+    codec: Codec, delta: bytes, end: bytes, deltas: int
+) -> None:
+    stream = PassthroughStream(codec, "m")
+    stream.feed(b"data: %b\n\n" % delta)
+    stream.feed(b"data: %b\n\n" % delta * deltas + b"data: %b\n\n" % end)
+    assert stream.usage == Usage(output=7)
+    assert stream.records == deltas + 2
+
+
 @pytest.mark.parametrize("protocol", DELTAS)
 @pytest.mark.parametrize(
     ("spelled", "counted"), [(b"\\u003cb\\u003e", 5), (b"\\u00e9\\n", 5), (b"\\u0061", 0), (b"\\u002e", 0)]
