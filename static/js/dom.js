@@ -139,6 +139,8 @@ addEventListener("dragend", released, true);
 addEventListener("contextmenu", released, true); // a menu of the system takes the release
 // also the beginning of a drag cancels the pointer
 addEventListener("pointercancel", () => isDragging || released(), true);
+// the release was lost: to another window, or with the row that was dragged
+addEventListener("pointermove", ({ buttons }) => pressed && !buttons && released(), true);
 
 /**
  * Redraws and puts the focus back on the control with the same data-key.

@@ -530,6 +530,21 @@ def test_a_click_counts_although_its_row_changes_before_the_release(two: Daemon,
     expect(simulated).to_have_count(2)
 
 
+def test_a_row_is_redrawn_although_the_release_of_a_press_on_it_was_lost(
+    two: Daemon, open_page: Open
+) -> None:
+    page = open_page(two, PANEL)
+    simulated = page.locator(".entry").get_by_text("simulated failure until")
+    edit = row(page, "main").get_by_role("button", name="Edit", exact=True)
+    # as when the window loses the focus before the release
+    edit.dispatch_event("pointerdown", {"bubbles": True})
+    two.post("/api/simulate", {"upstream": None, "mode": "down", "minutes": 2})
+    expect(page.get_by_role("button", name="End simulation")).to_be_visible()
+    expect(simulated).to_have_count(0)
+    page.mouse.move(10, 10)
+    expect(simulated).to_have_count(2)
+
+
 def test_an_open_menu_stays_while_requests_change_its_row(daemon: Daemon, open_page: Open) -> None:
     daemon.change_settings(
         settings(upstream("broken", "http://127.0.0.1:9"), failover={"error_threshold": 1})
