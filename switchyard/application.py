@@ -279,6 +279,7 @@ class Application:
         """The others are removed, or have another key."""
         dependencies = self.dependencies
         self.balance.keep_only(accounts)
+        self.hold.keep_only(accounts)
         dependencies.quotas.keep_only(accounts)
         dependencies.answered.intersection_update(accounts)
         for memory in (dependencies.learned, dependencies.unhelpful):

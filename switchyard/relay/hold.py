@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -165,6 +165,10 @@ class Hold:
                 self._probes.leave(exchange)
                 self._wake(exchange, Wake("edited", (accounts[0], "")))
         self.hasten(accounts)
+
+    def keep_only(self, accounts: Collection[str]) -> None:
+        """The other accounts were edited or removed; call `edited` afterwards."""
+        self._probes.keep_only(accounts)
 
     def edited(self) -> None:
         """The settings have changed: every held request tries what is new."""

@@ -3,7 +3,7 @@
 Time is an argument (monotonic seconds).
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -134,6 +134,10 @@ class Probes:
         for (upstream, _), queue in self._queues.items():
             if wanted is None or upstream in wanted:
                 queue.next_at = now
+
+    def keep_only(self, accounts: Collection[str]) -> None:
+        """Forget when the others are tried next: they are removed, or belong to another account now."""
+        self._queues = {target: queue for target, queue in self._queues.items() if target[0] in accounts}
 
     def next_try_at(self, targets: Iterable[Target]) -> float | None:
         """The time of the next try of these targets by any request; None while one is running."""

@@ -248,6 +248,22 @@ def test_a_request_is_held_while_all_keys_fail_and_each_is_tried_again(
     assert {key_of(one) for one in relay.requests} == {*KEYS[:2]}
 
 
+def test_a_held_request_tries_a_new_key_again_although_the_old_one_was_to_cool_down_for_an_hour(
+    tmp_path: Path, relay: ScriptedUpstream
+) -> None:
+    used_up = status(429, headers={"retry-after": "3600"})
+    relay.script(used_up, used_up, status(503), by_key())
+    with ScriptedUpstream(status(503)) as busy, ThreadPoolExecutor(1) as pool:
+        other = upstream("busy", busy.url)
+        with Daemon(tmp_path, holding_settings(entry(relay), other)) as daemon:
+            assert ask(daemon.url, "messages", "relay (key 1),m").status == 429
+            assert ask(daemon.url, "messages", "relay (key 2),m").status == 429
+            held = pool.submit(ask, daemon.url, "messages", "m")
+            wait_until(lambda: daemon.get("/api/state").json["held"], "the held request")
+            daemon.change_settings(holding_settings(entry(relay) | {"keys": [KEYS[2]]}, other))
+            assert text_of("messages", held.result(PATIENCE_SECONDS)) == "key 3"
+
+
 def test_what_is_used_now_uses_all_its_keys(tmp_path: Path, relay: ScriptedUpstream) -> None:
     with ScriptedUpstream(say("other")) as other:
         entries = [upstream("other", other.url), entry(relay)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from switchyard.exchange import Exchange, Outcome
 from switchyard.relay.headers import Headers
@@ -229,6 +230,18 @@ def test_requests_that_expected_no_recovery_keep_no_other_from_trying() -> None:
     asked_ones, _ = cooling_for_an_hour(
         lambda stage: stage.dependencies.hold.hasten(["b"]), requests=3, b=busy
     )
+    assert asked_ones.count("b") == 7
+
+
+def test_what_fails_after_an_edit_is_tried_again_although_it_was_to_cool_down_for_an_hour() -> None:
+    def edited(stage: Stage) -> None:
+        entries = (upstream("a"), upstream("b", key="new"))
+        stage.bed.settings = replace(stage.bed.settings, upstreams=entries)
+        stage.bed.health.keep_only({"a"})
+        stage.dependencies.hold.keep_only({"a"})
+        stage.dependencies.hold.edited()
+
+    asked_ones, _ = cooling_for_an_hour(edited, b=busy)
     assert asked_ones.count("b") == 7
 
 
