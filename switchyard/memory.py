@@ -5,6 +5,7 @@ https://man7.org/linux/man-pages/man3/mallopt.3.html, https://man7.org/linux/man
 
 import asyncio
 import ctypes
+import time
 from collections.abc import Callable
 from functools import cache
 from itertools import count
@@ -21,7 +22,9 @@ CHECK_SECONDS = 20.0
 CHECKS_BETWEEN_SWEEPS = 30
 """ten minutes: what is forgotten was not used for so long"""
 GROWN_BYTES = 16 * 1024 * 1024
-"""by so much since the last time it is worth a trim, which takes some milliseconds"""
+"""so much above the least that a trim has left is worth another one, which takes some milliseconds"""
+WORKED_SECONDS = 0.2
+"""CPU time since the last trim; a daemon without requests takes less between two checks, and frees nothing"""
 STATM = Path("/proc/self/statm")
 PAGE_BYTES = 4096
 
@@ -47,17 +50,23 @@ def tune_allocator() -> None:
 
 
 async def return_memory(forget_unused: Callable[[], int]) -> None:
-    """Forget what was not used for a while, and give back the free pages between blocks in use whenever the process
-    has grown, until cancelled."""
+    """Forget what was not used for a while, and give back the free pages between blocks in use, until cancelled."""
     library = _glibc() if STATM.exists() else None
-    known = 0
+    least, trimmed_at = 0, 0.0
     for checks in count(1):
         await asyncio.sleep(CHECK_SECONDS)
-        if checks % CHECKS_BETWEEN_SWEEPS == 0:
-            known -= forget_unused()  # the pages of what it forgot are free, but still resident
-        if library is not None and _resident_bytes() > known + GROWN_BYTES:
+        forgotten = forget_unused() if checks % CHECKS_BETWEEN_SWEEPS == 0 else 0
+        worked = time.process_time() - trimmed_at
+        if library is not None and is_worth_a_trim(_resident_bytes(), least, worked, forgotten):
             await asyncio.to_thread(library.malloc_trim, 0)
-            known = _resident_bytes()
+            left, trimmed_at = _resident_bytes(), time.process_time()
+            least = min(least or left, left)
+
+
+def is_worth_a_trim(resident: int, least: int, worked_seconds: float, forgotten: int) -> bool:
+    """Free pages stay resident, and resident ones may be in use: only work, or what was forgotten, shows that some may
+    be free. After a trim amid large bodies they become free without the process growing."""
+    return resident > least + GROWN_BYTES and (worked_seconds > WORKED_SECONDS or forgotten > 0)
 
 
 def _resident_bytes() -> int:

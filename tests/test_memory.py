@@ -1,0 +1,28 @@
+"""When the free memory of the process is worth returning to the system."""
+
+import pytest
+
+from switchyard.memory import GROWN_BYTES, WORKED_SECONDS, is_worth_a_trim
+
+LEAST = 60_000_000
+GROWN, NOT_GROWN = LEAST + GROWN_BYTES + 1, LEAST + GROWN_BYTES
+WORKED, IDLE = WORKED_SECONDS + 0.1, WORKED_SECONDS / 10
+
+
+@pytest.mark.parametrize(
+    ("resident", "worked", "forgotten", "expected"),
+    [
+        pytest.param(GROWN, WORKED, 0, True, id="grown while it worked"),
+        pytest.param(NOT_GROWN, WORKED, 0, False, id="not grown"),
+        pytest.param(GROWN, IDLE, 0, False, id="nothing can have become free"),
+        pytest.param(GROWN, IDLE, 1_000_000, True, id="something was forgotten while idle"),
+        pytest.param(NOT_GROWN, IDLE, 1_000_000, False, id="forgotten, but not grown"),
+    ],
+)
+def test_a_trim_is_worth_its_time(resident: int, worked: float, forgotten: int, expected: bool) -> None:
+    assert is_worth_a_trim(resident, LEAST, worked, forgotten) == expected
+
+
+def test_what_becomes_free_after_a_trim_amid_large_bodies_is_returned_too() -> None:
+    """The last trim left 500 MB, as bodies were under way; they are free now, and the process is as large as then."""
+    assert is_worth_a_trim(500_000_000, LEAST, WORKED, 0)
