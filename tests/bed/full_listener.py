@@ -1,30 +1,30 @@
 """A server that never accepts: its backlog is full, so that connecting to it never finishes."""
 
 import socket
-import time
 from pathlib import Path
 from typing import Self
 
 SYN_SENT = "02"
-FILLERS = 4
 
 
 class FullListener:
-    """Linux only: other systems refuse connections when the backlog is full."""
+    """Linux only: other systems refuse connections when the backlog is full.
+
+    One connection fills a backlog of 0. Further ones would be dialing and give up after two minutes: a caller that then
+    had the port of one of them would not be counted.
+    """
 
     def __enter__(self) -> Self:
         self._listener = socket.socket()
         self._listener.bind(("127.0.0.1", 0))
         self._listener.listen(0)
         self.port: int = self._listener.getsockname()[1]
-        self._fillers = [self._connecting() for _ in range(FILLERS)]
-        time.sleep(0.05)
-        self._own = self._dialing()
+        self._filler = socket.create_connection(("127.0.0.1", self.port))
         return self
 
     def __exit__(self, *_: object) -> None:
-        for one in (*self._fillers, self._listener):
-            one.close()
+        self._filler.close()
+        self._listener.close()
 
     @property
     def url(self) -> str:
@@ -33,18 +33,6 @@ class FullListener:
     @property
     def callers(self) -> int:
         """How many other sockets are connecting now."""
-        return len(self._dialing() - self._own)
-
-    def _connecting(self) -> socket.socket:
-        filler = socket.socket()
-        filler.setblocking(False)
-        filler.connect_ex(("127.0.0.1", self.port))
-        return filler
-
-    def _dialing(self) -> set[str]:
-        """The local ends of connections that this server does not accept."""
         rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
         ending = f":{self.port:04X}"
-        return {
-            local for _, local, remote, state, *_ in rows if state == SYN_SENT and remote.endswith(ending)
-        }
+        return sum(1 for _, _, remote, state, *_ in rows if state == SYN_SENT and remote.endswith(ending))
