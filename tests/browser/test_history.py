@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from switchyard.store.journal_line import Line, LineAttempt, LineError, LineUsage, write_line
-from tests.bed.daemon import Daemon, settings, upstream
+from tests.bed.daemon import Daemon, Document, settings, upstream
 from tests.bed.noon import noon_zone
 from tests.bed.upstream import ScriptedUpstream, status
 from tests.browser.conftest import Open
@@ -176,17 +176,20 @@ def test_a_column_of_the_plot_is_reached_and_opened_by_keyboard(past: Daemon, op
 def test_a_column_keeps_the_focus_when_the_end_of_the_journal_is_reached(
     past: Daemon, open_page: Open
 ) -> None:
-    page = open_page(past, "/#/sessions")
+    found: list[Document] = []
+    start: str | None = ""
+    while start is not None:
+        read = past.get(f"/api/journal?session=session-1&start={start}").json
+        found, start = found + read["requests"], read["next"]
     late: list[Route] = []
-    is_late = True
+    page = open_page(past, "/#/sessions")
 
     def answer(route: Route) -> None:
-        """The second page has the last requests of the conversation, the third one is empty and late."""
-        if route.request.url.endswith("-11%3A0"):
-            late.append(route) if is_late else route.continue_()
+        """The first page has all requests of the conversation; the next one is empty and late."""
+        if route.request.url.endswith("start=2026-01%3A0"):
+            late.append(route)
         else:
-            found = route.fetch().json()
-            route.fulfill(json=found | {"next": found["next"] or "2026-11:0"})
+            route.fulfill(json={"requests": found, "next": "2026-01:0", "reached": 0})
 
     page.route("**/api/journal?*", answer)
     page.goto(f"{past.url}/#/sessions?session=session-1")
@@ -194,9 +197,7 @@ def test_a_column_keeps_the_focus_when_the_end_of_the_journal_is_reached(
     expect(column).to_have_count(130)
     expect(page.get_by_text("Searching the journal")).to_be_visible()
     column.last.focus()
-    is_late = False
-    for route in late:
-        route.continue_()
+    late[0].fulfill(json={"requests": [], "next": None, "reached": None})
     expect(page.locator(".list-foot")).to_be_empty()
     expect(column.last).to_be_focused()
 
