@@ -12,6 +12,8 @@ SLICE_BYTES = 64 * 1024
 MOST_PER_CHUNK = 16 * 1024 * 1024
 """the decompressed size of one chunk: text compresses ten to one, a bomb a thousand to one or more"""
 MAX_WINDOW = 2**27
+ZSTD_BYTES = 1024
+"""in one go: 4 bytes can become 128 KB"""
 GZIP = zlib.MAX_WBITS | 16
 MEMBER = b"\x1f"
 """the first byte of a gzip member"""
@@ -86,10 +88,10 @@ class _Gzip:
 
 
 def _inflate(inner: "zlib._Decompress", chunk: bytes, out: "_Bounded") -> None:
-    out.write(inner.decompress(chunk, STEP_BYTES))
+    out.add(inner.decompress(chunk, STEP_BYTES))
     # at the end of a stream zlib also leaves what follows there
     while inner.unconsumed_tail and not inner.eof:
-        out.write(inner.decompress(inner.unconsumed_tail, STEP_BYTES))
+        out.add(inner.decompress(inner.unconsumed_tail, STEP_BYTES))
 
 
 class _Brotli:
@@ -100,7 +102,7 @@ class _Brotli:
         out = _Bounded(bound)
         piece = self._inner.process(chunk, output_buffer_limit=STEP_BYTES)
         while piece:
-            out.write(piece)
+            out.add(piece)
             # `can_accept_more_data` is true even while there is more to come
             piece = self._inner.process(b"", output_buffer_limit=STEP_BYTES)
         return out.joined()
@@ -115,7 +117,9 @@ class _Zstd:
 
     def feed(self, chunk: bytes, bound: int) -> bytes:
         self._out.set_bound(bound)
-        self._inner.write(chunk)
+        for start in range(0, len(chunk), ZSTD_BYTES):
+            self._inner.write(chunk[start : start + ZSTD_BYTES])
+            self._out.check()
         return self._out.joined()
 
 
@@ -130,13 +134,21 @@ class _Bounded:
         self._size = 0
         self._pieces: list[bytes] = []
 
+    def add(self, piece: bytes) -> None:
+        self.write(piece)
+        self.check()
+
     def write(self, piece: bytes) -> int:
+        """What is too much is dropped; `check` raises. zstandard 0.25 never frees 128 KB if this raises."""
         self._size += len(piece)
+        if self._size <= self._bound:
+            self._pieces.append(bytes(piece))
+        return len(piece)
+
+    def check(self) -> None:
         if self._size > self._bound:
             self._pieces.clear()
             raise DecompressionBomb(f"the compressed data decompresses to more than {self._bound >> 20} MB")
-        self._pieces.append(bytes(piece))
-        return len(piece)
 
     def joined(self) -> bytes:
         pieces, self._pieces = self._pieces, []

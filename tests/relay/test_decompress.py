@@ -3,6 +3,7 @@
 import resource
 import subprocess
 import sys
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -139,3 +140,21 @@ def test_a_bomb_takes_little_more_memory_than_the_limit(arguments: tuple[str, ..
     )
 
     assert float(done.stdout) < 200, done
+
+
+def test_refused_bombs_leave_no_memory_behind() -> None:
+    bomb = zstandard.ZstdCompressor().compress(bytes(64 * 1024 * 1024))
+
+    def refuse() -> None:
+        with pytest.raises(DecompressionBomb):
+            Unpacker("zstd").feed(bomb)
+
+    refuse()
+    tracemalloc.start()
+    try:
+        for _ in range(20):
+            refuse()
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 1024 * 1024
