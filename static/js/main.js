@@ -9,8 +9,6 @@ const main = byId("main");
 /** @type {Leave | null} */
 let leave = null;
 let shown = "";
-/** What was wanted last: an earlier load of a panel that ends later shows nothing. */
-let newest = {};
 
 /**
  * "#/requests?id=x7" -> ["requests", { id: "x7" }]
@@ -40,12 +38,11 @@ async function show(mark) {
   leave?.();
   leave = null;
   shown = name;
-  const own = (newest = {});
   mark(name);
   replace(main, loadingNote());
   try {
     const panel = await import(`./panels/${name}.js`);
-    if (newest !== own) return;
+    if (shown !== name) return;
     replace(main);
     leave = panel.mount(main, given) ?? null;
   } catch (error) {

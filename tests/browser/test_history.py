@@ -183,6 +183,7 @@ def test_a_column_keeps_the_focus_when_the_end_of_the_journal_is_reached(
         found, start = found + read["requests"], read["next"]
     late: list[Route] = []
     page = open_page(past, "/#/sessions")
+    expect(page.get_by_role("region", name="Conversations")).to_be_visible()
 
     def answer(route: Route) -> None:
         """The first page has all requests of the conversation; the next one is empty and late."""
