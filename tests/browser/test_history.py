@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from switchyard.store.journal_line import Line, LineAttempt, LineError, LineUsage, write_line
+from switchyard.store.local_time import local_moment
 from tests.bed.daemon import Daemon, Document, settings, upstream
 from tests.bed.noon import noon_zone
 from tests.bed.upstream import ScriptedUpstream, status
@@ -25,12 +26,14 @@ HOSTILE = "/work/<img src=x onerror=document.title=1>"
 def a_line(number: int) -> Line:
     """Number 0 is the oldest; every 50th has failed."""
     at = NOW - 3600 + number * 10
+    local = local_moment(at, ZoneInfo(ZONE))
     name, has_failed = ("first", "second")[number % 2], number % 50 == 0
     attempt = LineAttempt(name, "qwen", started=0.5, first_byte=1.0, ended=2.0)
     return Line(
         v=1,
         at=at,
-        day=datetime.fromtimestamp(at, ZoneInfo(ZONE)).date().isoformat(),
+        day=local.day,
+        offset=local.offset,
         id=f"x_{number:04}",
         began=at - 2,
         agent="claude-cli/2.1 (external)",
