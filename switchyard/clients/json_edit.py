@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from switchyard.clients.texts import Changes, Path, Unparsable, cut, newline_of, place_of
+from switchyard.clients.texts import Changes, Path, Unparsable, changed_one_by_one, cut, newline_of, place_of
 from switchyard.clients.texts import decode as decode_text
 
 TRIVIA = re.compile(r"(?:[ \t\r\n]|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
@@ -72,9 +72,7 @@ def raw(text: str, path: Path) -> str | None:
 
 
 def edited(text: str, changes: Changes) -> str:
-    for path, value in changes.items():
-        text = drop(text, path) if value is None else put(text, path, value)
-    return text
+    return changed_one_by_one(text, changes, put, drop)
 
 
 def put(text: str, path: Path, value: str) -> str:

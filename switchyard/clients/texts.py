@@ -1,6 +1,6 @@
 """What all client files share: their text encoding, and the error for an unreadable file."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -74,3 +74,11 @@ def newline_of(text: str) -> str:
 
 def cut(text: str, start: int, end: int, replacement: str = "") -> str:
     return text[:start] + replacement + text[end:]
+
+
+def changed_one_by_one(
+    text: str, changes: Changes, put: Callable[[str, Path, str], str], drop: Callable[[str, Path], str]
+) -> str:
+    for path, value in changes.items():
+        text = drop(text, path) if value is None else put(text, path, value)
+    return text

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import tomli_w
 
-from switchyard.clients.texts import Changes, Path, Unparsable, cut, newline_of, place_of
+from switchyard.clients.texts import Changes, Path, Unparsable, changed_one_by_one, cut, newline_of, place_of
 
 BLANKS = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 SPACES = re.compile(r"[ \t]*")
@@ -78,9 +78,7 @@ def raw(text: str, path: Path) -> str | None:
 
 
 def edited(text: str, changes: Changes) -> str:
-    for path, value in changes.items():
-        text = drop(text, path) if value is None else put(text, path, value)
-    return text
+    return changed_one_by_one(text, changes, put, drop)
 
 
 def put(text: str, path: Path, value: str) -> str:
