@@ -42,9 +42,10 @@ class HeldRequest:
     since: float
     until: float
     waits: tuple[Waited, ...] = ()
-    also: tuple[Waited, ...] = ()
+    unexpected: tuple[Waited, ...] = ()
+    """what is tried if it recovers, although its cooldown is longer than the hold"""
     joined: set[Target] = field(default_factory=set)
-    """the targets whose next try its waits have postponed; whatever makes one due since then holds"""
+    """the targets it has waited for: their cooldowns postpone the next try once, as it may become due sooner"""
     wake: asyncio.Future[Wake] | None = None
     recovered: set[Target] | None = None
     """the targets at which others have succeeded during its pause"""
@@ -112,18 +113,18 @@ class Hold:
         held = self._held.pop(exchange.id)
         self._bytes -= held.size
         self._probes.leave(exchange.id)
-        for waited in held.waits + held.also:
+        for waited in held.waits + held.unexpected:
             self._probes.end(exchange.id, waited.target)
         self._hand_out()
         return self._now() - held.since
 
     async def wait(
-        self, exchange: Exchange, waits: Sequence[Waited], seconds: float, also: Sequence[Waited] = ()
+        self, exchange: Exchange, waits: Sequence[Waited], seconds: float, unexpected: Sequence[Waited] = ()
     ) -> Wake:
-        """Wait for the next try; "time" after so many seconds. `also` need not recover, but may."""
+        """Wait for the next try; "time" after so many seconds."""
         held, now = self._held[exchange.id], self._now()
-        held.waits, held.also = tuple(waits), tuple(also)
-        for waited in held.waits + held.also:
+        held.waits, held.unexpected = tuple(waits), tuple(unexpected)
+        for waited in held.waits + held.unexpected:
             not_before = 0.0 if waited.target in held.joined else waited.not_before
             self._probes.join(exchange.id, waited.target, now, not_before)
             held.joined.add(waited.target)

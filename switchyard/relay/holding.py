@@ -142,8 +142,8 @@ class Holding:
         """None when a target need not be waited for any longer."""
         hold, now = self._dependencies.hold, self._dependencies.awake()
         expires = min(waited.until for waited in waits) - now
-        also = self._waits.unexpected(self._period, now)
-        wake = await hold.wait(self._exchange, waits, min(left, expires), also)
+        unexpected = self._waits.unexpected(self._period, now)
+        wake = await hold.wait(self._exchange, waits, min(left, expires), unexpected)
         if wake.reason == "released":
             self._recoveries.note_recovered([wake.target])
         return None if wake.reason == "time" else wake
