@@ -64,8 +64,8 @@ async def return_memory(forget_unused: Callable[[], int]) -> None:
 
 
 def is_worth_a_trim(resident: int, least: int, worked_seconds: float, forgotten: int) -> bool:
-    """Free pages stay resident, and resident ones may be in use: only work, or what was forgotten, shows that some may
-    be free. After a trim amid large bodies they become free without the process growing."""
+    """Sizes in bytes. A process does not shrink by itself when a body is freed: large bodies that were in use at the
+    last trim may be free by now, if the process has worked since."""
     return resident > least + GROWN_BYTES and (worked_seconds > WORKED_SECONDS or forgotten > 0)
 
 
