@@ -9,6 +9,8 @@ const main = byId("main");
 /** @type {Leave | null} */
 let leave = null;
 let shown = "";
+/** What was wanted last: an earlier load of a panel that ends later shows nothing. */
+let newest = {};
 
 /**
  * "#/requests?id=x7" -> ["requests", { id: "x7" }]
@@ -38,11 +40,12 @@ async function show(mark) {
   leave?.();
   leave = null;
   shown = name;
+  const own = (newest = {});
   mark(name);
   replace(main, loadingNote());
   try {
     const panel = await import(`./panels/${name}.js`);
-    if (shown !== name) return;
+    if (newest !== own) return;
     replace(main);
     leave = panel.mount(main, given) ?? null;
   } catch (error) {

@@ -266,3 +266,17 @@ def test_nothing_is_wider_than_a_phone(past: Daemon, open_page: Open, path: str,
     expect(page.locator("h1")).to_be_visible()
     expect(page.locator(".spinner")).to_have_count(0)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_conversation_that_is_opened_while_the_list_loads_is_shown(past: Daemon, open_page: Open) -> None:
+    page = open_page(past, "/#/settings")
+    late: list[Route] = []
+    page.route("**/panels/sessions.js", lambda route: late.append(route))
+    page.evaluate("location.hash = '#/sessions'")
+    expect(page.locator("nav [aria-current='page']")).to_have_attribute("href", "/#/sessions")
+    page.evaluate(
+        "new Promise((seen) => (addEventListener('hashchange', seen), location.hash += '?session=session-1'))"
+    )
+    late[0].continue_()
+    expect(page.get_by_role("group", name="Tokens").locator(".column")).to_have_count(130)
+    expect(page.get_by_role("region", name="Conversations")).to_have_count(0)
