@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import lru_cache
-from urllib.parse import unquote, urlsplit
+from itertools import chain
+from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 from msgspec.structs import replace
@@ -23,6 +24,7 @@ MASK = "***"
 ESCAPED = rb"\u00"
 JSON_ESCAPE = re.compile(rb"\\(?:u00([2-7][0-9a-fA-F])|.)", re.DOTALL)
 """of any sign; the group: the number of one that is plain ASCII"""
+PERCENT_ESCAPE = re.compile("%..")
 SECRET_NAME = re.compile(r"(?i)key|token|secret|sig|passw|pwd|auth|credential")
 """names of parameters whose values are not shown"""
 NEEDS_ESCAPE = b'"\\\x7f'
@@ -96,7 +98,7 @@ def _masked_pair(pair: str) -> str:
 
 
 def redacted_text(text: str, secrets: Iterable[str]) -> str:
-    for secret in secrets:
+    for secret in chain.from_iterable(map(_in_texts, secrets)):
         # texts are shortened, and that may cut a key: its beginning is redacted too
         begin = secret[: max(LONGEST_BEGINNING, len(secret) // 2)]
         while (at := text.find(begin)) >= 0:
@@ -163,7 +165,15 @@ def _sought(secrets: tuple[str, ...]) -> _Sought:
 def _spellings(secret: str) -> set[bytes]:
     in_json = msgspec.json.encode(secret)[1:-1]
     # some encoders escape slashes in JSON
-    return {secret.encode(), in_json, in_json.replace(b"/", rb"\/")}
+    return {*(spelled.encode() for spelled in _in_texts(secret)), in_json, in_json.replace(b"/", rb"\/")}
+
+
+@lru_cache(1024)
+def _in_texts(secret: str) -> tuple[str, ...]:
+    """The secret as it is, and as addresses may spell it."""
+    encoded = [quote(secret, safe) for safe in ("", "/")]
+    lower = [PERCENT_ESCAPE.sub(lambda escape: escape[0].lower(), one) for one in encoded]
+    return tuple(dict.fromkeys((secret, *encoded, *lower)))
 
 
 def _plain(escape: re.Match[bytes]) -> bytes:

@@ -84,6 +84,17 @@ def test_a_secret_that_begins_like_its_blank_ends() -> None:
     assert redacted_text("[key]aaaaaaaaaaaa", ("[key]aaaaaaaaa",)) == "[key]aaa"
 
 
+@pytest.mark.parametrize(
+    "address", ["/v1?key=sk-a%2Fb%2Bc%3D%3Dd", "/v1?key=sk-a%2fb%2bc%3d%3dd", "/sk-a/b%2Bc%3D%3Dd"]
+)
+def test_a_key_in_an_address_is_blanked_however_it_is_percent_encoded(address: str) -> None:
+    at = address.index("sk-")
+    assert (
+        redacted_text(f"no such page: {address}!", ("sk-a/b+c==d",)) == f"no such page: {address[:at]}[key]!"
+    )
+    assert redacted_bytes(f'"{address}"'.encode(), ("sk-a/b+c==d",)) == f'"{address[:at]}[key]"'.encode()
+
+
 @pytest.mark.parametrize("spelled", [b"a/b+c==d", rb"a\/b+c==d"])
 def test_a_slash_in_json_hides_no_key(spelled: bytes) -> None:
     assert redacted_bytes(b'{"e": "' + spelled + b'"}', ("a/b+c==d",)) == b'{"e": "[key]"}'
