@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import lru_cache
-from itertools import chain
 from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
@@ -98,15 +97,25 @@ def _masked_pair(pair: str) -> str:
 
 
 def redacted_text(text: str, secrets: Iterable[str]) -> str:
-    for secret in chain.from_iterable(map(_in_texts, secrets)):
-        # texts are shortened, and that may cut a key: its beginning is redacted too
-        begin = secret[: max(LONGEST_BEGINNING, len(secret) // 2)]
+    for secret, begin in _beginnings(tuple(secrets)):
         while (at := text.find(begin)) >= 0:
             end = at + len(begin)
             while text.startswith(secret[: end + 1 - at], at) and end + 1 - at <= len(secret):
                 end += 1
             text = text[:at] + BLANK + text[end:]
     return text
+
+
+@lru_cache(128)
+def _beginnings(secrets: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Texts are shortened, and that may cut a secret: its beginning is redacted too."""
+    return tuple(
+        [
+            (spelled, spelled[: max(LONGEST_BEGINNING, len(spelled) // 2)])
+            for secret in secrets
+            for spelled in _in_texts(secret)
+        ]
+    )
 
 
 def redacted_bytes(content: bytes, secrets: Iterable[str]) -> bytes:
@@ -168,7 +177,6 @@ def _spellings(secret: str) -> set[bytes]:
     return {*(spelled.encode() for spelled in _in_texts(secret)), in_json, in_json.replace(b"/", rb"\/")}
 
 
-@lru_cache(1024)
 def _in_texts(secret: str) -> tuple[str, ...]:
     """The secret as it is, and as addresses may spell it."""
     encoded = [quote(secret, safe) for safe in ("", "/")]
