@@ -14,7 +14,7 @@ from switchyard.protocols.conversion import StreamConversion
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import ErrorType, Usage, WireError
 from switchyard.protocols.passthrough.call_kinds import CallKinds
-from switchyard.protocols.passthrough.inspect import summarize_embeddings
+from switchyard.protocols.passthrough.inspect.whole import summarize_embeddings
 from switchyard.protocols.passthrough.stream import PassthroughStream
 from switchyard.protocols.retry_hints.quota_windows import read_windows
 from switchyard.relay.attempt import HeldAnswer, Reader, Stream, attempt

@@ -14,7 +14,8 @@ from switchyard.protocols.conversion import StreamConversion
 from switchyard.protocols.errors.decode import decode_error
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import UNSTATED, Stated, Usage, WireError
-from switchyard.protocols.passthrough.inspect import INSPECTORS, WholeSummary
+from switchyard.protocols.passthrough.inspect.inspector import WholeSummary
+from switchyard.protocols.passthrough.inspect.inspectors import INSPECTORS
 from switchyard.protocols.passthrough.stream import PassthroughStream
 from switchyard.protocols.retry_hints.combine import with_hints
 from switchyard.protocols.sse import BOM, PIECE_COST, RecordTooLarge, is_overgrown

@@ -13,7 +13,7 @@ from switchyard.protocols.conversion import StreamConversion, convert_response
 from switchyard.protocols.errors.decode import decode_error
 from switchyard.protocols.errors.table import encode_error
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
-from switchyard.protocols.passthrough.inspect import INSPECTORS
+from switchyard.protocols.passthrough.inspect.inspectors import INSPECTORS
 from switchyard.protocols.passthrough.stream import PassthroughStream
 from switchyard.protocols.sse import Record, RecordTooLarge, SseDecoder, encode
 from tests.fuzz.material import REQUESTS, answers, damaged, fuzzed, grows_linearly, octets, quickly, records

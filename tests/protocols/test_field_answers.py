@@ -10,7 +10,7 @@ from switchyard.protocols.codecs import CODECS
 from switchyard.protocols.conversion import convert_response
 from switchyard.protocols.fold import fold
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
-from switchyard.protocols.passthrough.inspect import INSPECTORS
+from switchyard.protocols.passthrough.inspect.inspectors import INSPECTORS
 from switchyard.protocols.passthrough.stream import PassthroughStream
 from tests.protocols.field_answers import ANSWERS, Answer
 from tests.protocols.sdks import said_to

@@ -10,7 +10,8 @@ from switchyard.protocols.openai_chat.calls import Calls
 from switchyard.protocols.openai_chat.opaque import signed_calls
 from switchyard.protocols.passthrough.call_kinds import CallKinds
 from switchyard.protocols.passthrough.calls import CALL_SIGNS, CallReader, hides_letters
-from switchyard.protocols.passthrough.inspect import INSPECTORS, RecordSummary
+from switchyard.protocols.passthrough.inspect.inspector import RecordSummary
+from switchyard.protocols.passthrough.inspect.inspectors import INSPECTORS
 from switchyard.protocols.passthrough.missing_end import SENTINEL, MissingEnd
 from switchyard.protocols.passthrough.model_name import StreamRenamer
 from switchyard.protocols.sse import (

@@ -11,7 +11,7 @@ from switchyard.protocols.names import PROTOCOLS, ProtocolName
 from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
 from switchyard.protocols.openai_chat.codec import CODEC as CHAT
 from switchyard.protocols.openai_responses.codec import CODEC as RESPONSES
-from switchyard.protocols.passthrough.inspect import INSPECTORS
+from switchyard.protocols.passthrough.inspect.inspectors import INSPECTORS
 from switchyard.protocols.passthrough.stream import PassthroughStream
 from switchyard.protocols.sse import Record
 from tests.protocols.sdks import said_to

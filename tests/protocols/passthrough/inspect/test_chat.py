@@ -4,8 +4,8 @@ import pytest
 
 from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
 from switchyard.protocols.openai_chat.calls import Fragment
-from switchyard.protocols.openai_chat.wire import NO_CHOICES
-from switchyard.protocols.passthrough.inspect import INSPECTORS, RecordSummary, WholeSummary
+from switchyard.protocols.passthrough.inspect.inspector import RecordSummary
+from switchyard.protocols.passthrough.inspect.inspectors import INSPECTORS
 from switchyard.protocols.sse import SseDecoder
 from tests.protocols.openai_chat.chunks import (
     DONE,
@@ -112,31 +112,3 @@ def test_the_reason_of_a_failed_choice_is_reported() -> None:
     assert at(finish("error", error={"message": "boom", "code": 502})).error == WireError(
         ErrorType.SERVER, "boom", 502, code="502"
     )
-
-
-def whole(text: str) -> WholeSummary:
-    return INSPECTOR.summarize_whole(text.encode())
-
-
-def test_a_whole_reply_as_a_summary() -> None:
-    reported = '{"model":"m","choices":[{"message":{"content":"a"}}],"usage":{"prompt_tokens":5,"completion_tokens":1}}'
-    assert whole(reported) == WholeSummary(usage=Usage(input=5, output=1), model="m")
-    assert whole('{"choices": [ {"message":{}}]}') == WholeSummary()
-
-
-@pytest.mark.parametrize(
-    "body, expected",
-    [
-        ('{"error":{"message":"boom"}}', WireError(ErrorType.SERVER, "boom", 500)),
-        ('{"error":{"message":"boom"},"choices":[{"message":{}}]}', WireError(ErrorType.SERVER, "boom", 500)),
-        (
-            '{"choices":null,"base_resp":{"status_code":1004,"status_msg":"boom"}}',
-            WireError(ErrorType.AUTHENTICATION, "boom", 401, code="1004"),
-        ),
-        ('{"choices":[]}', WireError(ErrorType.SERVER, NO_CHOICES, 502)),
-        ("{}", WireError(ErrorType.SERVER, NO_CHOICES, 502)),
-        ("<html><title>Bad gateway</title></html>", WireError(ErrorType.SERVER, "Bad gateway", 502)),
-    ],
-)
-def test_an_error_inside_a_200_is_seen(body: str, expected: WireError) -> None:
-    assert whole(body) == WholeSummary(error=expected)

@@ -1,12 +1,10 @@
-"""What Messages streams and replies that pass through report, and which records are notable."""
+"""What the records of a Messages stream that passes through report, and which of them are notable."""
 
-from typing import Any
-
-import msgspec
 import pytest
 
 from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
-from switchyard.protocols.passthrough.inspect import INSPECTORS, RecordSummary, WholeSummary
+from switchyard.protocols.passthrough.inspect.inspector import RecordSummary
+from switchyard.protocols.passthrough.inspect.inspectors import INSPECTORS
 from switchyard.protocols.sse import Record
 from tests.protocols.anthropic_messages.script import (
     MST,
@@ -102,24 +100,6 @@ def test_plain_deltas_are_not_notable(piece: str) -> None:
 
 def test_spaces_in_the_json_do_not_hide_anything() -> None:
     assert INSPECTOR.notable.search(b'data: { "type" : "message_stop" }')
-
-
-def whole(**fields: Any) -> WholeSummary:
-    return INSPECTOR.summarize_whole(msgspec.json.encode(fields))
-
-
-def test_a_whole_reply_is_read_as_a_summary() -> None:
-    content = [
-        {"type": "thinking", "thinking": "T", "signature": "S"},
-        {"type": "redacted_thinking", "data": "D"},
-        {"type": "text", "text": "x"},
-    ]
-    usage = {"input_tokens": 1, "output_tokens": 2}
-    assert whole(type="message", model="m", content=content, usage=usage) == WholeSummary(
-        usage=Usage(input=1, output=2), model="m", signatures=("S", "D")
-    )
-    assert whole(**BUSY) == WholeSummary(error=OVERLOADED)
-    assert INSPECTOR.summarize_whole(b"<html>") == WholeSummary()
 
 
 def test_an_error_event_without_data_is_an_error() -> None:

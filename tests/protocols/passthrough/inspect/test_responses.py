@@ -1,4 +1,4 @@
-"""What Responses streams and replies that pass through report."""
+"""What the records of a Responses stream that passes through report, and which of them are notable."""
 
 from typing import Any
 
@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
-from switchyard.protocols.passthrough.inspect import INSPECTORS, RecordSummary, WholeSummary
+from switchyard.protocols.passthrough.inspect.inspector import RecordSummary
+from switchyard.protocols.passthrough.inspect.inspectors import INSPECTORS
 from switchyard.protocols.sse import Record
 from tests.protocols.openai_responses.test_encode_stream import WALKS, encoded
 from tests.protocols.validators import records_of
@@ -135,30 +136,3 @@ def test_every_record_worth_a_summary_is_notable(walk: str) -> None:
         seen = INSPECTOR.summary(record)
         if seen.usage or seen.error or seen.finished or seen.signature or seen.model:
             assert INSPECTOR.notable.search(record.data)
-
-
-def test_a_whole_body_is_read() -> None:
-    body = {
-        "status": "completed",
-        "model": "m",
-        "usage": USAGE,
-        "error": None,
-        "output": [REASONING, {"type": "message"}],
-    }
-    assert INSPECTOR.summarize_whole(msgspec.json.encode(body)) == WholeSummary(READ, None, "m", ("opaque",))
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"error": {"code": "server_is_overloaded", "message": "busy"}},
-        {"status": "failed", "output": [], "error": {"code": "server_is_overloaded", "message": "busy"}},
-    ],
-)
-def test_an_error_in_a_whole_body_is_read(body: Any) -> None:
-    assert INSPECTOR.summarize_whole(msgspec.json.encode(body)) == WholeSummary(error=BUSY)
-
-
-@pytest.mark.parametrize("body", [b"", b"[]", b"<html>"])
-def test_a_body_of_another_kind_reports_nothing(body: bytes) -> None:
-    assert INSPECTOR.summarize_whole(body) == WholeSummary()
