@@ -12,12 +12,12 @@ from switchyard.protocols.openai_chat import wire as chat
 from switchyard.protocols.openai_chat.calls import Fragment, fragments_of
 from switchyard.protocols.openai_chat.opaque import mentions_opaque
 from switchyard.protocols.passthrough.calls import hides_letters
-from switchyard.protocols.passthrough.inspect.inspector import NO_OTHER_ENDS, Inspector, RecordSummary
+from switchyard.protocols.passthrough.inspect.inspector import Inspector, RecordSummary
 from switchyard.protocols.passthrough.inspect.whole import summarize_chat
 from switchyard.protocols.sse import Record
 from switchyard.protocols.stop_reasons import is_broken, stop_reason_of
 from switchyard.protocols.surrogates import without_halves
-from switchyard.protocols.wire import UNREADABLE, parsed, text
+from switchyard.protocols.wire import UNREADABLE, parsed_object, text
 
 CALLS, CALL_NAME = b"_call", b'"name"'
 """both stand where a call begins, also in the older form `function_call`"""
@@ -60,8 +60,7 @@ def _fragments(choice: chat.Choice | None) -> tuple[Fragment, ...]:
 def _error(record: Record, *, is_odd: bool = True) -> RecordSummary:
     if record.event == "error":
         return RecordSummary(error=decode_error(BAD_GATEWAY, record.data.strip()), is_odd=is_odd)
-    event = parsed(record.data)
-    error = decode_embedded_error(event) if isinstance(event, dict) else None
+    error = decode_embedded_error(parsed_object(record.data))
     return RecordSummary(error=error, is_odd=error is not None and (is_odd or is_unexplained(error)))
 
 
@@ -123,6 +122,5 @@ CHAT = Inspector(
         rb'_re(?:ason"\s*:\s*"|sp")|g(?:e|s)"\s*:\s*\{|rror(?:["_\r\n]|\Z)|\[(?:DONE|done)\]'
         rb'|_calls"\s*:\s*[\[{]\s*["{]'
     ),
-    other_ends=NO_OTHER_ENDS,
     count_deltas=_count_deltas,
 )

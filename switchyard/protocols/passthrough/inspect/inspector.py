@@ -64,17 +64,16 @@ class Inspector(msgspec.Struct, frozen=True):
     Quotes inside a text are escaped, so that no text looks like a field. A pattern that begins with one literal is
     searched ten times as fast as others.
     """
-    other_ends: Mapping[bytes, Callable[[Record], bytes]]
-    """Names of ends that clients do not know, and the usual name of the end of this record."""
     count_deltas: Callable[[bytes], int]
     """How many records these are, if they are nothing but content of the model: the cheap look that spares all others.
 
     They are whole and end with LF. 0 means nothing: a call may begin in them, even one dressed up as a delta.
     """
+    other_ends: Mapping[bytes, Callable[[Record], bytes]] = {}
+    """Names of ends that clients do not know, and the usual name of the end of this record."""
 
 
 NOTHING = RecordSummary()
-NO_OTHER_ENDS: Mapping[bytes, Callable[[Record], bytes]] = {}
 Events = Mapping[str, Callable[[Json], RecordSummary]]
 
 

@@ -10,7 +10,6 @@ from switchyard.protocols.errors.decode import decode_embedded_error, is_unexpla
 from switchyard.protocols.neutral import StopReason, Usage
 from switchyard.protocols.passthrough.calls import hides_letters
 from switchyard.protocols.passthrough.inspect.inspector import (
-    NO_OTHER_ENDS,
     NOTHING,
     Events,
     Inspector,
@@ -69,13 +68,12 @@ def _block(event: Json) -> RecordSummary:
 
 def _start(event: Json) -> RecordSummary:
     message = fields(event.get("message"))
-    begins = text(message.get("id")) or None
     return RecordSummary(
         # after a pause the answer may go on with content in its first event
         content=any(block != EMPTY_TEXT for block in entries(message.get("content"))),
         usage=_usage(message),
         model=model_of(message),
-        begins=begins,
+        begins=text(message.get("id")) or None,
     )
 
 
@@ -116,6 +114,5 @@ MESSAGES = Inspector(
         rb'|stop_reason)"|^event: ?error',
         re.MULTILINE,
     ),
-    other_ends=NO_OTHER_ENDS,
     count_deltas=_count_deltas,
 )

@@ -22,7 +22,7 @@ from switchyard.protocols.passthrough.inspect.whole import Shape, summarize_obje
 from switchyard.protocols.sse import Record, count_if_all
 from switchyard.protocols.stop_reasons import incomplete_reason
 from switchyard.protocols.usage import usage_of_response
-from switchyard.protocols.wire import Json, entries, fields, parsed, text
+from switchyard.protocols.wire import Json, entries, fields, parsed_object, text
 
 CALL_TYPE = b'_call"'
 DELTAS = tuple(
@@ -104,7 +104,7 @@ EVENTS: Events = {
 
 
 def _end_name(record: Record) -> bytes:
-    status = fields(fields(parsed(record.data)).get("response")).get("status")
+    status = fields(parsed_object(record.data).get("response")).get("status")
     return f"response.{status if status in ('incomplete', 'failed') else 'completed'}".encode()
 
 
@@ -136,6 +136,6 @@ RESPONSES = Inspector(
         rb'"(?:response\.(?:completed|incomplete|done|failed|created|in_progress|output_item\.(?:added|done))|error'
         rb'|message|encrypted_content)"|\[DONE\]'
     ),
-    other_ends={b"response.done": _end_name},
     count_deltas=_count_deltas,
+    other_ends={b"response.done": _end_name},
 )

@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 
 from switchyard.protocols.errors.decode import decode_embedded_error, decode_error
-from switchyard.protocols.errors.table import BAD_GATEWAY
-from switchyard.protocols.neutral import ErrorType, Usage, WireError
+from switchyard.protocols.errors.table import BAD_GATEWAY, broken_answer
+from switchyard.protocols.neutral import Usage
 from switchyard.protocols.openai_chat import wire as chat
 from switchyard.protocols.passthrough.inspect.inspector import WholeSummary, model_of
 from switchyard.protocols.surrogates import without_halves
-from switchyard.protocols.wire import UNREADABLE, Json, decode_object, entries, fields, parsed, text
+from switchyard.protocols.wire import UNREADABLE, Json, decode_object, entries, parsed_object, text
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -31,7 +31,7 @@ def summarize_object(shape: Shape, body: bytes, *, reads_usage: bool = True) -> 
     content = reply.get(shape.content)
     error = decode_embedded_error(reply)
     if error is None and not isinstance(content, list):
-        error = WireError(ErrorType.SERVER, f"The upstream's reply is not a {shape.name}.", BAD_GATEWAY)
+        error = broken_answer(f"The upstream's reply is not a {shape.name}.")
     signatures = [shape.signature(part) for part in entries(content) if isinstance(part, dict)]
     return WholeSummary(
         usage=shape.usage(reply) if reads_usage else None,
@@ -63,8 +63,8 @@ def summarize_chat(body: bytes, *, reads_usage: bool = True) -> WholeSummary:
     except UNREADABLE:
         return WholeSummary(error=decode_error(BAD_GATEWAY, body))
     if whole.error or not CHOICES.match(whole.choices):
-        reported = decode_embedded_error(fields(parsed(body)))
-        return WholeSummary(error=reported or WireError(ErrorType.SERVER, chat.NO_CHOICES, BAD_GATEWAY))
+        error = decode_embedded_error(parsed_object(body)) or broken_answer(chat.NO_CHOICES)
+        return WholeSummary(error=error)
     chunk = chat.Chunk(usage=whole.usage, timings=whole.timings, service_tier=whole.service_tier)
     usage = chat.usage_in(chunk, None) if reads_usage else None
     model, fingerprint = text(whole.model) or None, text(whole.system_fingerprint)
@@ -94,7 +94,7 @@ def summarize_embeddings(body: bytes) -> WholeSummary:
     except UNREADABLE:
         return WholeSummary(error=decode_error(BAD_GATEWAY, body))
     if whole.error or not DATA.match(whole.data):
-        reported = decode_embedded_error(fields(parsed(body)))
-        return WholeSummary(error=reported or WireError(ErrorType.SERVER, NO_EMBEDDINGS, BAD_GATEWAY))
+        error = decode_embedded_error(parsed_object(body)) or broken_answer(NO_EMBEDDINGS)
+        return WholeSummary(error=error)
     usage = chat.usage_in(chat.Chunk(usage=whole.usage), None)
     return WholeSummary(usage=usage, model=text(whole.model) or None)

@@ -7,7 +7,7 @@ import pytest
 
 from switchyard.protocols.neutral import ErrorType, Usage, WireError
 from switchyard.protocols.openai_chat.wire import NO_CHOICES
-from switchyard.protocols.passthrough.inspect.inspector import WholeSummary
+from switchyard.protocols.passthrough.inspect.inspector import Inspector, WholeSummary
 from switchyard.protocols.passthrough.inspect.inspectors import INSPECTORS
 from switchyard.protocols.passthrough.inspect.whole import NO_EMBEDDINGS, summarize_embeddings
 
@@ -15,6 +15,12 @@ MESSAGES, CHAT, RESPONSES = (INSPECTORS[protocol] for protocol in ("messages", "
 
 OVERLOADED = {"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}
 BUSY = {"code": "server_is_overloaded", "message": "busy"}
+
+
+@pytest.mark.parametrize(("inspector", "name"), [(MESSAGES, "message"), (RESPONSES, "response")])
+def test_a_reply_without_content_is_an_error(inspector: Inspector, name: str) -> None:
+    error = WireError(ErrorType.SERVER, f"The upstream's reply is not a {name}.", 502)
+    assert inspector.summarize_whole(b'{"model":"m"}') == WholeSummary(error=error, model="m")
 
 
 # --- Messages -------------------------------------------------------------------
