@@ -6,11 +6,11 @@ All sums are whole numbers, so that they do not depend on the order in which lin
 from collections.abc import Iterable
 from math import log2
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
-from switchyard.store.counts import COUNTS, counts_of, is_request
+from switchyard.store.counts import counts_of, is_request
 from switchyard.store.journal_line import Line, LineUsage
 
 NANOS = 1_000_000_000
@@ -284,6 +284,11 @@ def cell_of(cells: Cells, key: str, max_keys: int = MAX_KEYS) -> Cell:
     return cell
 
 
+def most_first(cells: Cells) -> list[tuple[str, Cell]]:
+    """By their tokens, equal ones by name."""
+    return sorted(cells.items(), key=lambda entry: (-entry[1].total, entry[0]))
+
+
 def bucket_of(seconds: float) -> int:
     """The class of a duration: four for each doubling, so that a percentile is off by 9 % at most."""
     return round(log2(max(seconds * 1000, 1.0)) * BUCKETS_PER_OCTAVE)
@@ -298,53 +303,3 @@ def percentile(buckets: dict[int, int], share: float) -> int | None:
         if passed >= wanted:
             return round(2 ** (bucket / BUCKETS_PER_OCTAVE))
     return None
-
-
-def shown(cell: Cell) -> dict[str, Any]:
-    """A cell in the form of the API: first the keys of the legacy format, then the others."""
-    counted = sum(cell.first_byte.values())
-    return {
-        **brief(cell),
-        "fresh_input_tokens": cell.input,
-        "cache_creation_5m_tokens": cell.cache_write_5m,
-        "cache_creation_1h_tokens": cell.cache_write_1h,
-        "reasoning_tokens": cell.reasoning,
-        **counts(cell),
-        "failed_attempts": cell.failed_attempts,
-        "first_byte_ms": round(cell.first_byte_ms / counted) if counted else None,
-        "first_byte_p50_ms": percentile(cell.first_byte, 0.5),
-        "first_byte_p95_ms": percentile(cell.first_byte, 0.95),
-        "duration_ms": round(cell.duration_ms / cell.timed) if cell.timed else None,
-        "held_ms": round(cell.held_ms / cell.held) if cell.held else None,
-        "tokens_per_second": round(cell.stream_tokens * 1000 / cell.stream_ms, 1) if cell.stream_ms else None,
-        "cost": cell.dollars,
-    }
-
-
-def counts(cell: Cell) -> dict[str, int]:
-    return {count.name: getattr(cell, count.name) for count in COUNTS}
-
-
-def brief(cell: Cell) -> dict[str, int]:
-    """A cell with the keys of the legacy format. `input_tokens` excludes cached ones, as Anthropic counts."""
-    return {
-        "input_tokens": cell.input,
-        "output_tokens": cell.output,
-        "cache_creation_tokens": cell.cache_write,
-        "cache_read_tokens": cell.cache_read,
-        "requests": cell.requests,
-        "total_tokens": cell.total,
-    }
-
-
-def summary(cell: Cell) -> dict[str, Any]:
-    """All sums with the keys of the legacy format, followed by the others."""
-    return {
-        "total_input_tokens": cell.input,
-        "total_output_tokens": cell.output,
-        "total_cache_creation_tokens": cell.cache_write,
-        "total_cache_read_tokens": cell.cache_read,
-        "total_tokens": cell.total,
-        "total_requests": cell.requests,
-        **{name: value for name, value in shown(cell).items() if name not in brief(cell)},
-    }

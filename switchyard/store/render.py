@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from switchyard.plural import plural
-from switchyard.store.cell import NANOS, Cell, Cells, Day
+from switchyard.store.cell import NANOS, Cell, Day, most_first
 from switchyard.store.counts import COUNTS
 from switchyard.store.stats import Statistics
 
@@ -41,7 +41,7 @@ def table(statistics: Statistics, days: int = 30, by: str = "") -> str:
     parts = [
         _rows("", [(name, day.all) for name, day in seen.items()]),
         _bars(statistics, today, days),
-        *(_rows(name, _sorted(cells)[:MAX_ROWS], len(cells)) for name, cells in groups.items() if not by),
+        *(_rows(name, most_first(cells)[:MAX_ROWS], len(cells)) for name, cells in groups.items() if not by),
         _rows(by, list(statistics.cells(by, _first(today, days), today).items())) if by else "",
     ]
     return "\n\n".join(part for part in parts if part) + _footnotes(longest.all) + "\n"
@@ -216,10 +216,6 @@ SIDE_JOBS = (("activations", "activation"), ("tests", "connection test"), ("repl
 def _side_jobs(cell: Cell, name: str, noun: str) -> str:
     failed = getattr(cell, f"failed_{name}")
     return plural(getattr(cell, name), noun) + (f" ({failed} failed)" if failed else "")
-
-
-def _sorted(cells: Cells) -> list[tuple[str, Cell]]:
-    return sorted(cells.items(), key=lambda entry: (-entry[1].total, entry[0]))
 
 
 def _first(today: str, days: int) -> str:

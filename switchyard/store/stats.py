@@ -22,11 +22,10 @@ from switchyard.store.cell import (
     Day,
     DaySums,
     Place,
-    brief,
+    most_first,
     place_of,
-    shown,
-    summary,
 )
+from switchyard.store.cell_view import brief, shown, shown_by, shown_cost, summary
 from switchyard.store.counts import is_request
 from switchyard.store.files import read_or_none, set_aside, write_whole
 from switchyard.store.journal import Batch, Journal, Position
@@ -269,7 +268,7 @@ class Statistics:
     def cells(self, by: str, start: str = "", end: str = "") -> Cells:
         """The sums of a span of days by one grouping; periods in order, names by their tokens."""
         if by in GROUPINGS:
-            return dict(sorted(getattr(self.span(start, end), GROUPINGS[by]).items(), key=_most_first))
+            return dict(most_first(getattr(self.span(start, end), GROUPINGS[by])))
         cells: Cells = {}
         for name in self._between(start, end):
             day = self.day(name)
@@ -393,12 +392,12 @@ class Statistics:
         return msgspec.json.encode(
             {
                 "summary": summary(ever.all),
-                "by_model": _shown_by(ever.models, brief),
+                "by_model": shown_by(ever.models, brief),
                 "daily": dict(sorted(daily.items())),
                 "generated_at": self._generated_at(),
-                "by_upstream": _shown_by(ever.upstreams, shown),
-                "by_client": _shown_by(ever.clients, shown),
-                "cost": _cost(ever.all),
+                "by_upstream": shown_by(ever.upstreams, shown),
+                "by_client": shown_by(ever.clients, shown),
+                "cost": shown_cost(ever.all),
                 "schema": SCHEMA,
                 "covers": position,
                 "ever": ever,
@@ -482,20 +481,20 @@ def _token_stats(
         is_hourly = by == "hour" or name > first_hourly
         day = _decoded(kept, Day if is_hourly or len(dimensions) > len(SHOWN_DIMENSIONS) else DaySums)
         total.merge(day, MAX_KEYS_OF_SPAN, dimensions)
-        daily[name] = {**shown(day.all), "by_model": _shown_by(day.models, brief)}
+        daily[name] = {**shown(day.all), "by_model": shown_by(day.models, brief)}
         months.setdefault(name[:7], Cell()).merge(day.all)
         if is_hourly and isinstance(day, Day):
             hourly |= {f"{name}T{hour}": shown(cell) for hour, cell in sorted(day.hours.items())}
     answer: dict[str, Any] = {
         "summary": summary(total.all),
-        "by_model": _shown_by(total.models, shown),
+        "by_model": shown_by(total.models, shown),
         "daily": daily,
         "generated_at": asked["generated_at"],
-        "by_model_sent": _shown_by(total.sent, shown),
-        "by_upstream": _shown_by(total.upstreams, shown),
-        "by_client": _shown_by(total.clients, shown),
+        "by_model_sent": shown_by(total.sent, shown),
+        "by_upstream": shown_by(total.upstreams, shown),
+        "by_client": shown_by(total.clients, shown),
         "hourly": {hour: cell for hour, cell in hourly.items() if hour[:10] > first_hourly},
-        "cost": _cost(total.all),
+        "cost": shown_cost(total.all),
         "from": asked["from"] or (min(daily) if daily else None),
         "to": asked["to"] or (max(daily) if daily else None),
     }
@@ -505,7 +504,7 @@ def _token_stats(
             "hour": hourly,
             "month": {key: shown(cell) for key, cell in months.items()},
         }
-        rows = periods[by] if by in periods else _shown_by(getattr(total, GROUPINGS[by]), shown)
+        rows = periods[by] if by in periods else shown_by(getattr(total, GROUPINGS[by]), shown)
         answer["by"] = by
         answer["rows"] = [{"key": key, **cell} for key, cell in rows.items()]
     return answer
@@ -527,21 +526,5 @@ def _last_reset(batch: Batch, start: Position) -> Position | None:
 
 def _stored_day(day: Day) -> msgspec.Raw:
     return msgspec.Raw(
-        msgspec.json.encode({**brief(day.all), "by_model": _shown_by(day.models, brief), "detail": day})
+        msgspec.json.encode({**brief(day.all), "by_model": shown_by(day.models, brief), "detail": day})
     )
-
-
-def _shown_by(cells: Cells, show: Callable[[Cell], dict[str, Any]]) -> dict[str, Any]:
-    return {key: show(cell) for key, cell in sorted(cells.items(), key=_most_first)}
-
-
-def _most_first(entry: tuple[str, Cell]) -> tuple[int, str]:
-    return -entry[1].total, entry[0]
-
-
-def _cost(cell: Cell) -> dict[str, Any]:
-    return {
-        "total": cell.dollars,
-        "priced": cell.priced,
-        "unpriced": cell.unpriced,
-    }

@@ -28,7 +28,8 @@ from switchyard.routing.rules import find_rule
 from switchyard.routing.sessions import conversation_of
 from switchyard.routing.uses import Use, Uses
 from switchyard.settings import CLAUDE_SONNET, Settings, Upstream
-from switchyard.store.cell import Cell, counts
+from switchyard.store.cell import Cell
+from switchyard.store.cell_view import counts
 from switchyard.store.ledger import Ledger
 from switchyard.store.recent import RecentExchanges
 from switchyard.store.settings_file import SettingsFile

@@ -41,3 +41,7 @@ def test_merging_adds_every_sum() -> None:
     one.merge(other)
     assert one == a_cell({name: index + 100 for index, name in enumerate(names, 1)}, {1: 1, 2: 7, 3: 3})
     assert other == a_cell(dict.fromkeys(names, 100), {2: 2, 3: 3})
+
+
+def test_cells_are_whole_numbers_only() -> None:
+    assert all(isinstance(getattr(Cell(), name), int | dict) for name in Cell.__struct_fields__)

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from switchyard.store.cell import Cell, counts
+from switchyard.store.cell import Cell
+from switchyard.store.cell_view import counts
 from switchyard.store.counts import COUNTS, counts_of
 from switchyard.store.journal_line import Line, LineAttempt, LineUsage
 
