@@ -12,6 +12,7 @@ from switchyard.plural import plural
 from switchyard.store.cell import NANOS, Cell, Day, most_first
 from switchyard.store.counts import COUNTS
 from switchyard.store.stats import Statistics
+from switchyard.store.token_stats import token_stats
 
 BAR_WIDTH = 28
 FULL, EIGHTHS = "█", " ▏▎▍▌▋▊▉"
@@ -49,7 +50,7 @@ def table(statistics: Statistics, days: int = 30, by: str = "") -> str:
 
 def csv_text(statistics: Statistics, start: str = "", end: str = "", by: str = "day") -> str:
     """The rows of one grouping. Raises ValueError like `token_stats`."""
-    return csv_of(statistics.token_stats(start, end, by))
+    return csv_of(token_stats(statistics, start, end, by))
 
 
 def csv_of(answer: dict[str, Any]) -> str:
@@ -65,7 +66,7 @@ def csv_of(answer: dict[str, Any]) -> str:
 
 def json_text(statistics: Statistics, start: str = "", end: str = "", by: str = "") -> str:
     """The response of the API. Raises ValueError like `token_stats`."""
-    return msgspec.json.format(msgspec.json.encode(statistics.token_stats(start, end, by))).decode() + "\n"
+    return msgspec.json.format(msgspec.json.encode(token_stats(statistics, start, end, by))).decode() + "\n"
 
 
 def statusline(statistics: Statistics, state: str) -> str:

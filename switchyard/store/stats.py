@@ -6,21 +6,18 @@ next start, and all of it can be rebuilt from the journal.
 
 import asyncio
 from collections.abc import Callable, Iterator
-from datetime import date, datetime, tzinfo
-from functools import partial
+from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
 from switchyard.store.cell import (
     MAX_KEYS_OF_SPAN,
     NANOS,
-    SHOWN_DIMENSIONS,
     Cell,
     Cells,
     Day,
-    DaySums,
     Place,
     most_first,
     place_of,
@@ -36,7 +33,6 @@ FILE_NAME = "token_stats.json"
 SCHEMA = 3
 SESSION_DAYS = 31
 """Older days drop their sessions, which are rarely requested and take the most space."""
-HOURLY_DAYS = 35
 MAX_LATEST = 2000
 HOURS_KEY = b'"upstream_hours"'
 
@@ -258,6 +254,13 @@ class Statistics:
     def today(self) -> str:
         return local_moment(self._now(), self._zone).day
 
+    def generated_at(self) -> str:
+        return (
+            datetime.fromtimestamp(self._now(), self._zone)
+            .astimezone(self._zone)
+            .isoformat(timespec="seconds")
+        )
+
     def span(self, start: str = "", end: str = "") -> Day:
         """The sums of several days, both ends included; "" means from the first or to the last."""
         total = Day()
@@ -291,23 +294,13 @@ class Statistics:
             self._spent[period] = costs
         return self._spent[period]
 
-    def token_stats(self, start: str = "", end: str = "", by: str = "") -> dict[str, Any]:
-        """The response of `GET /api/token-stats`. Raises ValueError for an invalid date or grouping."""
-        return self.later_token_stats(start, end, by)()
-
-    def later_token_stats(self, start: str = "", end: str = "", by: str = "") -> Callable[[], dict[str, Any]]:
-        """The same as a function for a thread: a year takes too long for the event loop. It answers with the totals
-        of now. Raises ValueError."""
-        start, end = (date.fromisoformat(given).isoformat() if given else "" for given in (start, end))
-        if by not in ("", *PERIODS, *GROUPINGS):
-            raise ValueError(f'"{by}" is not one of ' + ", ".join((*PERIODS, *GROUPINGS)))
-        days = {
+    def kept(self, start: str = "", end: str = "") -> dict[str, Day | msgspec.Raw]:
+        """The days of a span, of which most are not decoded: a year takes too long for the event loop. A day that
+        is counted later leaves them as they are."""
+        return {
             name: self.day(name) if name in self._since else self._stored[name]
             for name in self._between(start, end)
         }
-        first_hourly = days_before(end or self.today(), HOURLY_DAYS)
-        answer = {"generated_at": self._generated_at(), "from": start or None, "to": end or None}
-        return partial(_token_stats, days, by, first_hourly, answer)
 
     # --- the file ---
 
@@ -394,7 +387,7 @@ class Statistics:
                 "summary": summary(ever.all),
                 "by_model": shown_by(ever.models, brief),
                 "daily": dict(sorted(daily.items())),
-                "generated_at": self._generated_at(),
+                "generated_at": self.generated_at(),
                 "by_upstream": shown_by(ever.upstreams, shown),
                 "by_client": shown_by(ever.clients, shown),
                 "cost": shown_cost(ever.all),
@@ -402,13 +395,6 @@ class Statistics:
                 "covers": position,
                 "ever": ever,
             }
-        )
-
-    def _generated_at(self) -> str:
-        return (
-            datetime.fromtimestamp(self._now(), self._zone)
-            .astimezone(self._zone)
-            .isoformat(timespec="seconds")
         )
 
     # --- days ---
@@ -467,55 +453,6 @@ class Statistics:
 
     def _between(self, start: str, end: str) -> Iterator[str]:
         return (day for day in self.days() if (not start or day >= start) and (not end or day <= end))
-
-
-def _token_stats(
-    days: dict[str, Day | msgspec.Raw], by: str, first_hourly: str, asked: dict[str, Any]
-) -> dict[str, Any]:
-    total = Day()
-    months: Cells = {}
-    daily: dict[str, Any] = {}
-    hourly: dict[str, Any] = {}
-    dimensions = dict.fromkeys((*SHOWN_DIMENSIONS, *([GROUPINGS[by]] if by in GROUPINGS else [])))
-    for name, kept in days.items():
-        is_hourly = by == "hour" or name > first_hourly
-        day = _decoded(kept, Day if is_hourly or len(dimensions) > len(SHOWN_DIMENSIONS) else DaySums)
-        total.merge(day, MAX_KEYS_OF_SPAN, dimensions)
-        daily[name] = {**shown(day.all), "by_model": shown_by(day.models, brief)}
-        months.setdefault(name[:7], Cell()).merge(day.all)
-        if is_hourly and isinstance(day, Day):
-            hourly |= {f"{name}T{hour}": shown(cell) for hour, cell in sorted(day.hours.items())}
-    answer: dict[str, Any] = {
-        "summary": summary(total.all),
-        "by_model": shown_by(total.models, shown),
-        "daily": daily,
-        "generated_at": asked["generated_at"],
-        "by_model_sent": shown_by(total.sent, shown),
-        "by_upstream": shown_by(total.upstreams, shown),
-        "by_client": shown_by(total.clients, shown),
-        "hourly": {hour: cell for hour, cell in hourly.items() if hour[:10] > first_hourly},
-        "cost": shown_cost(total.all),
-        "from": asked["from"] or (min(daily) if daily else None),
-        "to": asked["to"] or (max(daily) if daily else None),
-    }
-    if by:
-        periods = {
-            "day": daily,
-            "hour": hourly,
-            "month": {key: shown(cell) for key, cell in months.items()},
-        }
-        rows = periods[by] if by in periods else shown_by(getattr(total, GROUPINGS[by]), shown)
-        answer["by"] = by
-        answer["rows"] = [{"key": key, **cell} for key, cell in rows.items()]
-    return answer
-
-
-def _decoded(kept: Day | msgspec.Raw, kind: type[Day] | type[DaySums]) -> Day | DaySums:
-    if isinstance(kept, Day):
-        return kept
-    stored: StoredPart[Any] = msgspec.json.decode(kept, type=StoredPart[kind])  # type: ignore[valid-type]
-    part: Day | DaySums = stored.detail
-    return part
 
 
 def _last_reset(batch: Batch, start: Position) -> Position | None:

@@ -33,6 +33,7 @@ from switchyard.settings import (
 from switchyard.store.journal_line import Line
 from switchyard.store.journal_pages import Filters, line_at, place_from, read_page
 from switchyard.store.render import csv_of
+from switchyard.store.token_stats import later_token_stats
 from switchyard.timeouts import SEARCH_SECONDS, Timeouts
 from switchyard.unknown_fields import without_unknown
 from switchyard.web.answers import Handler, Problem, answer, client_of, endpoint_of
@@ -245,8 +246,8 @@ class QueryApi:
         query = request.query_params
         statistics = self._daemon.ledger.statistics
         try:
-            later = statistics.later_token_stats(
-                query.get("from", ""), query.get("to", ""), query.get("by", "")
+            later = later_token_stats(
+                statistics, query.get("from", ""), query.get("to", ""), query.get("by", "")
             )
         except ValueError as error:
             raise Problem(400, f"{error}") from None
@@ -256,7 +257,7 @@ class QueryApi:
         query = request.query_params
         start, end, by = query.get("from", ""), query.get("to", ""), query.get("by") or "day"
         try:
-            later = self._daemon.ledger.statistics.later_token_stats(start, end, by)
+            later = later_token_stats(self._daemon.ledger.statistics, start, end, by)
         except ValueError as error:
             raise Problem(400, f"{error}") from None
         text = await asyncio.to_thread(lambda: csv_of(later()))

@@ -15,6 +15,7 @@ from switchyard.store.journal import Journal
 from switchyard.store.journal_line import Line, decode_line
 from switchyard.store.ledger import Ledger
 from switchyard.store.stats import FILE_NAME
+from switchyard.store.token_stats import token_stats
 from tests.bed.patience import PATIENCE_SECONDS
 
 NOW = datetime(2026, 11, 21, 12).timestamp()
@@ -61,7 +62,7 @@ def test_a_recorded_exchange_is_priced_counted_and_written(tmp_path: Path, outco
         assert line is not None
         assert (line.outcome, line.cost, line.at) == (outcome, 3, NOW + 2.5)
         assert line.price is not None and line.price.source == "settings: *"
-        assert ledger.statistics.token_stats()["summary"]["total_input_tokens"] == 1_000_000
+        assert token_stats(ledger.statistics)["summary"]["total_input_tokens"] == 1_000_000
 
     asyncio.run(scenario())
 
@@ -74,7 +75,7 @@ def test_a_new_price_holds_from_the_next_exchange_on(tmp_path: Path) -> None:
         wishes.set(2)
         await ledger.record(exchange())
         assert [line and line.cost for line in journal(tmp_path)] == [1, 2]
-        assert ledger.statistics.token_stats()["cost"]["total"] == 3
+        assert token_stats(ledger.statistics)["cost"]["total"] == 3
 
     asyncio.run(scenario())
 
@@ -180,7 +181,7 @@ def test_a_folder_that_cannot_be_written_is_reported_and_does_not_stop_the_proxy
         await ledger.stop()
         again = Ledger(tmp_path, Wishes(3), lambda: NOW)
         again.start()
-        assert again.statistics.token_stats()["summary"]["total_requests"] == 1
+        assert token_stats(again.statistics)["summary"]["total_requests"] == 1
 
     asyncio.run(scenario())
 
@@ -201,7 +202,7 @@ def test_a_clock_that_is_set_back_loses_nothing_and_counts_nothing_twice(tmp_pat
             await ledger.record(exchange(duration=None))
             await ledger.statistics.save()
         await ledger.stop()
-        reported = ledger.statistics.token_stats()
+        reported = token_stats(ledger.statistics)
         return {day: cell["requests"] for day, cell in reported["daily"].items()}
 
     counted = [sum(asyncio.run(life(move)).values()) for move in moves]
@@ -225,7 +226,7 @@ def test_a_change_of_the_time_zone_is_noticed_while_it_runs(
         await ledger.statistics.save()
         await ledger.record(exchange(duration=None))
         assert local_moment().wall.utcoffset() == timedelta(hours=9)
-        assert {day: cell["requests"] for day, cell in ledger.statistics.token_stats()["daily"].items()} == {
+        assert {day: cell["requests"] for day, cell in token_stats(ledger.statistics)["daily"].items()} == {
             "2026-11-21": 1,
             "2026-11-22": 1,
         }

@@ -27,6 +27,7 @@ from switchyard.store.render import (
     table,
 )
 from switchyard.store.stats import Statistics
+from switchyard.store.token_stats import token_stats
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()
 
@@ -224,7 +225,7 @@ def test_csv_has_a_row_for_each_key(tmp_path: Path) -> None:
 def test_json_is_what_the_api_answers(tmp_path: Path) -> None:
     statistics = kept(tmp_path, a_line())
     answer = msgspec.json.decode(json_text(statistics, by="upstream"))
-    assert answer == msgspec.to_builtins(statistics.token_stats(by="upstream"))
+    assert answer == msgspec.to_builtins(token_stats(statistics, by="upstream"))
 
 
 def test_the_status_line_is_one_short_line(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from switchyard.store.journal_line import (
     write_line,
 )
 from switchyard.store.stats import FILE_NAME, SCHEMA, SESSION_DAYS, Statistics
+from switchyard.store.token_stats import later_token_stats, token_stats
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()
 DAY = 86_400.0
@@ -64,7 +65,7 @@ def write_journal(folder: Path, lines: Sequence[Line]) -> None:
 
 
 def reported(statistics: Statistics, **span: str) -> dict[str, Any]:
-    answer = statistics.token_stats(**span)
+    answer = token_stats(statistics, **span)
     return {name: value for name, value in answer.items() if name != "generated_at"} | {
         "sessions": {day: statistics.day(day).sessions for day in statistics.days()}
     }
@@ -94,7 +95,7 @@ def test_the_keys_of_the_legacy_format_are_kept(tmp_path: Path) -> None:
     kept = statistics(tmp_path)
     kept.add(a_line())
     kept.add(a_line(NOON - DAY, model="haiku", usage=LineUsage(1, 2, 3, 0, 4)))
-    answer = kept.token_stats()
+    answer = token_stats(kept)
     keys = ("input", "output", "cache_creation", "cache_read")
     assert [answer["summary"][f"total_{key}_tokens"] for key in keys] == [101, 24, 60, 902]
     assert (answer["summary"]["total_tokens"], answer["summary"]["total_requests"]) == (1087, 2)
@@ -118,7 +119,7 @@ def test_the_file_has_the_shape_of_the_legacy_format_too(tmp_path: Path) -> None
     stored = msgspec.json.decode((tmp_path / FILE_NAME).read_bytes())
     answer = statistics(tmp_path)
     answer.start()
-    expected = answer.token_stats()
+    expected = token_stats(answer)
     assert stored["summary"] == expected["summary"]
     assert stored["by_model"]["opus"].items() <= expected["by_model"]["opus"].items()
     daily = {name: value for name, value in stored["daily"]["2026-11-21"].items() if name != "detail"}
@@ -158,13 +159,13 @@ def test_each_kind_of_exchange_is_counted_as_what_it_is(
 ) -> None:
     kept = statistics(tmp_path)
     kept.add(line)
-    assert kept.token_stats()["daily"]["2026-11-21"].items() >= expected.items()
+    assert token_stats(kept)["daily"]["2026-11-21"].items() >= expected.items()
 
 
 def test_a_failed_attempt_is_charged_to_the_upstream_that_failed(tmp_path: Path) -> None:
     kept = statistics(tmp_path)
     kept.add(a_line(attempts=[LineAttempt("b", failed="connect"), LineAttempt("a")]))
-    upstreams = kept.token_stats()["by_upstream"]
+    upstreams = token_stats(kept)["by_upstream"]
     assert [(name, cell["requests"], cell["failed_attempts"]) for name, cell in upstreams.items()] == [
         ("a", 1, 0),
         ("b", 0, 1),
@@ -189,7 +190,7 @@ def test_rows_can_be_grouped(tmp_path: Path, by: str, keys: list[str]) -> None:
     kept.add(a_line())
     small = LineUsage(1)
     kept.add(a_line(NOON - 21 * DAY, model="haiku", upstream="b", client="server", session="s2", usage=small))
-    answer = kept.token_stats(by=by)
+    answer = token_stats(kept, by=by)
     assert [row["key"] for row in answer["rows"]] == keys
     assert sum(row["requests"] for row in answer["rows"]) == 2
 
@@ -199,7 +200,7 @@ def test_requests_without_an_upstream_are_in_every_sum(tmp_path: Path, by: str) 
     kept = statistics(tmp_path)
     kept.add(a_line())
     kept.add(a_line(model="", sent="", upstream="", outcome="failed", usage=None))
-    answer = kept.token_stats(by=by)
+    answer = token_stats(kept, by=by)
     assert sum(row["requests"] for row in answer["rows"]) == answer["summary"]["total_requests"] == 2
     assert sum(row["errors"] for row in answer["rows"]) == 1
 
@@ -208,19 +209,19 @@ def test_a_span_of_days_includes_both_ends(tmp_path: Path) -> None:
     kept = statistics(tmp_path)
     for back in range(10):
         kept.add(a_line(NOON - back * DAY))
-    answer = kept.token_stats("2026-11-14", "2026-11-16")
+    answer = token_stats(kept, "2026-11-14", "2026-11-16")
     assert list(answer["daily"]) == ["2026-11-14", "2026-11-15", "2026-11-16"]
     assert answer["summary"]["total_requests"] == 3
     assert (answer["from"], answer["to"]) == ("2026-11-14", "2026-11-16")
-    assert kept.token_stats("20261114", "20261116") == answer
-    assert kept.token_stats("0001-01-01", "0001-01-01")["daily"] == {}
+    assert token_stats(kept, "20261114", "20261116") == answer
+    assert token_stats(kept, "0001-01-01", "0001-01-01")["daily"] == {}
 
 
 def test_hours_of_long_ago_are_reported_on_request(tmp_path: Path) -> None:
     kept = statistics(tmp_path)
     kept.add(a_line())
     kept.add(a_line(NOON - 200 * DAY))
-    answer = kept.token_stats(by="hour")
+    answer = token_stats(kept, by="hour")
     assert list(answer["hourly"]) == ["2026-11-21T12"]
     assert [row["key"] for row in answer["rows"]] == ["2026-05-05T12", "2026-11-21T12"]
 
@@ -228,10 +229,10 @@ def test_hours_of_long_ago_are_reported_on_request(tmp_path: Path) -> None:
 def test_an_answer_that_a_thread_computes_has_the_totals_of_when_it_was_requested(tmp_path: Path) -> None:
     kept = statistics(tmp_path)
     kept.add(a_line(NOON))
-    before = kept.token_stats(by="month")
-    later = kept.later_token_stats(by="month")
+    before = token_stats(kept, by="month")
+    later = later_token_stats(kept, by="month")
     kept.add(a_line(NOON))
-    assert later() == before != kept.token_stats(by="month")
+    assert later() == before != token_stats(kept, by="month")
 
 
 @pytest.mark.parametrize(
@@ -239,11 +240,11 @@ def test_an_answer_that_a_thread_computes_has_the_totals_of_when_it_was_requeste
 )
 def test_a_question_that_makes_no_sense_is_refused(tmp_path: Path, asked: dict[str, str]) -> None:
     with pytest.raises(ValueError):
-        statistics(tmp_path).token_stats(**asked)
+        token_stats(statistics(tmp_path), **asked)
 
 
 def test_the_first_of_all_days_is_a_day(tmp_path: Path) -> None:
-    assert statistics(tmp_path).token_stats(end="0001-01-01")["daily"] == {}
+    assert token_stats(statistics(tmp_path), end="0001-01-01")["daily"] == {}
 
 
 def test_names_of_one_kind_are_bounded(tmp_path: Path) -> None:
@@ -263,7 +264,7 @@ def test_old_days_forget_their_sessions_and_nothing_else(tmp_path: Path) -> None
     kept.start()
     days = kept.days()
     assert [day for day in days if not kept.day(day).sessions] == days[:10]
-    assert kept.token_stats()["summary"]["total_requests"] == len(lines)
+    assert token_stats(kept)["summary"]["total_requests"] == len(lines)
 
 
 # --- time ---
@@ -280,7 +281,7 @@ def test_old_days_stay_where_they_are_when_the_machine_moves(tmp_path: Path) -> 
     for zone in (berlin, tokyo):
         kept = statistics(tmp_path, zone=zone)
         kept.rebuild()
-        assert list(kept.token_stats()["hourly"]) == ["2026-11-20T23", "2026-11-21T07"]
+        assert list(token_stats(kept)["hourly"]) == ["2026-11-20T23", "2026-11-21T07"]
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "America/Santiago", "Africa/Cairo", "Asia/Kathmandu"])
@@ -300,8 +301,8 @@ def test_every_hour_of_an_autumn_is_in_the_file_of_its_month_and_counted_once(
             assert {line.day[:7] for line in journal.lines_of_month(name[:7])} == {name[:7]}
         kept = statistics(tmp_path, zone=place)
         kept.start()
-        assert kept.token_stats()["summary"]["total_requests"] == hours
-        rows = kept.token_stats(by="month")["rows"]
+        assert token_stats(kept)["summary"]["total_requests"] == hours
+        rows = token_stats(kept, by="month")["rows"]
         assert [(row["key"], row["requests"]) for row in rows][1:3] == [
             (month, len(list(journal.lines_of_month(month)))) for month in ("2026-09", "2026-10")
         ]
@@ -317,7 +318,7 @@ def test_a_day_of_25_hours_counts_its_double_hour_once(tmp_path: Path) -> None:
         line = decode_line(encode_line(exchange(), midnight + hour * 3600, berlin))
         assert line is not None
         kept.add(line)
-    answer = kept.token_stats()
+    answer = token_stats(kept)
     assert {day: cell["requests"] for day, cell in answer["daily"].items()} == {"2026-10-25": 25}
     assert answer["hourly"]["2026-10-25T02"]["requests"] == 2
 
@@ -351,7 +352,7 @@ def test_a_journal_file_that_was_away_for_a_while_is_not_counted_twice(tmp_path:
     keep(tmp_path, [a_line()])
     without = statistics(tmp_path)
     without.start()
-    assert without.token_stats()["summary"]["total_requests"] == 42 - content.count(b"\n")
+    assert token_stats(without)["summary"]["total_requests"] == 42 - content.count(b"\n")
     if file.exists():
         content += file.read_bytes()
     file.write_bytes(content)
@@ -360,7 +361,7 @@ def test_a_journal_file_that_was_away_for_a_while_is_not_counted_twice(tmp_path:
     asyncio.run(back.save())
     restarted = statistics(tmp_path)
     restarted.start()
-    assert restarted.token_stats()["summary"]["total_requests"] == 42
+    assert token_stats(restarted)["summary"]["total_requests"] == 42
 
 
 def test_a_journal_file_that_was_cut_is_counted_as_it_is_now(tmp_path: Path) -> None:
@@ -369,7 +370,7 @@ def test_a_journal_file_that_was_cut_is_counted_as_it_is_now(tmp_path: Path) -> 
     file.write_bytes(file.read_bytes().partition(b"\n")[0] + b"\n")
     cut = statistics(tmp_path)
     cut.start()
-    assert cut.token_stats()["summary"]["total_requests"] == 1
+    assert token_stats(cut)["summary"]["total_requests"] == 1
     assert "rebuilt from the journal" in cut.fault
 
 
@@ -378,7 +379,7 @@ def test_what_came_after_the_last_save_is_caught_up(tmp_path: Path) -> None:
     keep(tmp_path, [a_line(), a_line(NOON - DAY), a_line(NOON - 40 * DAY)], save=False)
     kept = statistics(tmp_path)
     kept.start()
-    assert kept.token_stats()["summary"]["total_requests"] == 5
+    assert token_stats(kept)["summary"]["total_requests"] == 5
 
 
 @pytest.mark.parametrize(
@@ -404,13 +405,13 @@ def test_damaged_lines_and_days_do_not_keep_it_from_starting(tmp_path: Path) -> 
         journal.write(write_line(a_line(cost=1.0)).replace(b'"cost":1.0', b'"cost":1e300'))
     kept = statistics(tmp_path)
     kept.start()
-    assert kept.token_stats()["summary"]["total_requests"] == 4
+    assert token_stats(kept)["summary"]["total_requests"] == 4
 
     damaged = (tmp_path / FILE_NAME).read_bytes().replace(b'"2026-11-19":', b'"2026-11-1\\u0001":')
     (tmp_path / FILE_NAME).write_bytes(damaged)
     again = statistics(tmp_path)
     again.start()
-    assert again.token_stats()["summary"]["total_requests"] == 4
+    assert token_stats(again)["summary"]["total_requests"] == 4
     assert again.fault.startswith("The statistics were rebuilt from the journal")
 
 
@@ -420,7 +421,7 @@ def test_a_roll_up_of_an_unknown_schema_is_rebuilt(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_bytes(msgspec.json.encode(stored | {"schema": 99}))
     kept = statistics(tmp_path)
     kept.start()
-    assert kept.token_stats()["summary"]["total_requests"] == 1
+    assert token_stats(kept)["summary"]["total_requests"] == 1
 
 
 @pytest.mark.parametrize("schema", range(1, SCHEMA))
@@ -434,7 +435,7 @@ def test_after_an_update_the_totals_are_rebuilt_without_an_error(
     (tmp_path / FILE_NAME).write_bytes(msgspec.json.encode(outdated))
     kept = statistics(tmp_path)
     kept.start(read_only=read_only)
-    assert kept.token_stats()["summary"]["total_requests"] == 2
+    assert token_stats(kept)["summary"]["total_requests"] == 2
     assert (kept.fault, list(tmp_path.glob("*.bad-*"))) == ("", [])
 
 
@@ -454,7 +455,7 @@ def test_reading_only_leaves_a_broken_file_where_it_is(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_bytes(b"{")
     kept = statistics(tmp_path)
     kept.start(read_only=True)
-    assert kept.token_stats()["summary"]["total_requests"] == 1
+    assert token_stats(kept)["summary"]["total_requests"] == 1
     assert (tmp_path / FILE_NAME).read_bytes() == b"{"
 
 
@@ -469,7 +470,7 @@ def test_nothing_is_saved_while_lines_wait_for_the_disk(tmp_path: Path) -> None:
         await journal.append(write_line(line), line.month)
         await kept.save()
         assert not (tmp_path / FILE_NAME).exists()
-        assert kept.token_stats()["summary"]["total_requests"] == 1
+        assert token_stats(kept)["summary"]["total_requests"] == 1
         blocker.unlink()
         await journal.close()
         await kept.save()
@@ -503,7 +504,7 @@ def test_lines_that_a_full_disk_kept_out_are_in_the_roll_up_of_a_clean_end(tmp_p
     keep(tmp_path, [a_line()])
     again = statistics(tmp_path)
     again.start()
-    assert (again.token_stats()["summary"]["total_requests"], again.fault) == (10, "")
+    assert (token_stats(again)["summary"]["total_requests"], again.fault) == (10, "")
 
 
 def test_a_roll_up_that_cannot_be_written_is_reported_until_it_can(tmp_path: Path) -> None:
@@ -528,11 +529,11 @@ def test_a_reset_keeps_a_copy_and_starts_from_now(tmp_path: Path) -> None:
         for line in (a_line(), a_line(NOON - DAY)):
             kept.add(line)
             await journal.append(write_line(line), line.month)
-        before = kept.token_stats()["summary"]
+        before = token_stats(kept)["summary"]
         copy = await kept.reset()
         assert copy == tmp_path / "token_stats.before-20261121-120000.json"
         assert msgspec.json.decode(copy.read_bytes())["summary"] == before
-        assert kept.token_stats()["daily"] == {}
+        assert token_stats(kept)["daily"] == {}
         kept.add(a_line())
         await journal.append(write_line(a_line()), a_line().month)
         again = statistics(tmp_path)
@@ -540,7 +541,7 @@ def test_a_reset_keeps_a_copy_and_starts_from_now(tmp_path: Path) -> None:
         rebuilt = statistics(tmp_path)
         rebuilt.rebuild()
         assert reported(kept) == reported(again) == reported(rebuilt)
-        assert rebuilt.token_stats()["summary"]["total_requests"] == 1
+        assert token_stats(rebuilt)["summary"]["total_requests"] == 1
 
     asyncio.run(scenario())
 
@@ -559,7 +560,7 @@ def test_a_reset_waits_until_the_disk_has_the_lines_of_before(tmp_path: Path) ->
         assert await kept.reset() is not None
         again = statistics(tmp_path)
         again.rebuild()
-        assert again.token_stats()["summary"]["total_requests"] == 0
+        assert token_stats(again)["summary"]["total_requests"] == 0
 
     asyncio.run(scenario())
 
@@ -756,7 +757,7 @@ def test_many_lines_are_not_read_again_at_the_next_start(tmp_path: Path) -> None
         path.write_bytes(b"?" * (len(content) - 1) + b"\n")
     again = statistics(tmp_path)
     again.start()
-    assert again.token_stats()["summary"]["total_requests"] == 20_000
+    assert token_stats(again)["summary"]["total_requests"] == 20_000
 
 
 @pytest.mark.parametrize("saved", [0, 2])
@@ -769,7 +770,7 @@ def test_a_large_journal_is_added_up_while_new_lines_are_counted(tmp_path: Path,
         journal = Journal(tmp_path)
         kept = Statistics(tmp_path, journal, lambda: NOON, UTC)
         kept.start(patience_bytes=10)
-        assert kept.token_stats()["summary"]["total_requests"] == saved
+        assert token_stats(kept)["summary"]["total_requests"] == saved
         assert "still being added up" in kept.fault
         assert await kept.reset() is None
         before = (tmp_path / FILE_NAME).exists()
@@ -801,6 +802,6 @@ def test_a_reset_in_the_past_does_not_take_new_lines_away(tmp_path: Path) -> Non
         kept.start(patience_bytes=10)
         kept.add(a_line())
         await kept.catch_up()
-        assert kept.token_stats()["summary"]["total_requests"] == 2
+        assert token_stats(kept)["summary"]["total_requests"] == 2
 
     asyncio.run(scenario())
