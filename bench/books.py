@@ -12,7 +12,7 @@ sys.path.insert(0, str(ROOT))
 
 from switchyard.store.journal import Journal  # noqa: E402
 from switchyard.store.journal_line import Line, LineAttempt, LineUsage, write_line  # noqa: E402
-from switchyard.store.stats import FILE_NAME, Statistics  # noqa: E402
+from switchyard.store.roll_up import FILE_NAME, RollUp  # noqa: E402
 
 DAYS = 365
 DISTINCT = 200
@@ -35,9 +35,9 @@ def write_journal(folder: Path, lines: int, *, upstreams: int = 20) -> None:
 def add_up(folder: Path) -> float:
     """Write the totals as the daemon does; returns the seconds it took."""
     began = time.perf_counter()
-    statistics = Statistics(folder, Journal(folder), time.time)
-    statistics.start()
-    asyncio.run(statistics.save(final=True))
+    roll_up = RollUp(folder, Journal(folder), time.time)
+    roll_up.start()
+    asyncio.run(roll_up.save(final=True))
     return time.perf_counter() - began
 
 

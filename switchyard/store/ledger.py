@@ -23,7 +23,7 @@ from switchyard.store.journal import Journal
 from switchyard.store.journal_line import line_of, write_line
 from switchyard.store.price_files import StoredPrices
 from switchyard.store.prices import PriceBook
-from switchyard.store.stats import Statistics
+from switchyard.store.roll_up import RollUp
 
 SAVE_SECONDS = 5.0
 PATIENCE_BYTES = 64 * 1024 * 1024
@@ -44,7 +44,8 @@ class Ledger:
         patience_bytes: int = PATIENCE_BYTES,
     ) -> None:
         self.journal = Journal(folder)
-        self.statistics = Statistics(folder, self.journal, now)
+        self.roll_up = RollUp(folder, self.journal, now)
+        self.statistics = self.roll_up.statistics
         self.evidence = Evidence(self.journal)
         self._settings = settings
         self._patience_bytes = patience_bytes
@@ -59,13 +60,13 @@ class Ledger:
     @property
     def fault(self) -> str:
         """The problem with the files, as a sentence for the dashboard and the log; "" if there is none."""
-        return self.journal.fault or self.statistics.fault or self._stored_prices.fault
+        return self.journal.fault or self.roll_up.fault or self._stored_prices.fault
 
     def start(self) -> None:
         """Load the totals; `run` reads the rest of a large journal whose roll-up is lost."""
         self._stored_prices.refresh()
         self.journal.repair()
-        self.statistics.start(patience_bytes=self._patience_bytes)
+        self.roll_up.start(patience_bytes=self._patience_bytes)
         self.evidence.start()
 
     async def record(self, exchange: Exchange) -> None:
@@ -126,18 +127,18 @@ class Ledger:
     async def run(self) -> None:
         """Save the roll-up every few seconds, until cancelled."""
         self._notify_changes()
-        await self.statistics.catch_up()
+        await self.roll_up.catch_up()
         await self.evidence.load(self._now())
         while True:
             await asyncio.sleep(SAVE_SECONDS)
             self._stored_prices.refresh()
-            await self.statistics.save()
+            await self.roll_up.save()
             self._notify_changes()
 
     async def stop(self) -> None:
         """Write everything that can be written."""
         await self.journal.close()
-        await self.statistics.save(final=True)
+        await self.roll_up.save(final=True)
         self._notify_changes()
         if self.journal.pending:
             log.error(

@@ -10,6 +10,7 @@ from switchyard.plural import plural
 from switchyard.store.journal import Journal
 from switchyard.store.lock import holder_of
 from switchyard.store.render import csv_text, json_text, table
+from switchyard.store.roll_up import RollUp
 from switchyard.store.stats import Statistics
 from switchyard.store.verify import verify_text
 
@@ -47,13 +48,13 @@ def stats_rebuilt(folder: Path, now: Clock = time.time) -> str:
         )
     journal = Journal(folder)
     journal.repair()
-    statistics = Statistics(folder, journal, now)
-    statistics.rebuild()
-    asyncio.run(statistics.save())
-    if statistics.fault:
-        raise NotRebuilt(statistics.fault)
-    requests = statistics.ever().all.requests
-    return f"Rebuilt from the journal: {plural(requests, 'request')} on {plural(len(statistics.days()), 'day')}.\n"
+    roll_up = RollUp(folder, journal, now)
+    roll_up.rebuild()
+    asyncio.run(roll_up.save())
+    if roll_up.fault:
+        raise NotRebuilt(roll_up.fault)
+    requests, days = roll_up.statistics.ever().all.requests, len(roll_up.statistics.days())
+    return f"Rebuilt from the journal: {plural(requests, 'request')} on {plural(days, 'day')}.\n"
 
 
 def stats_verified(
@@ -63,14 +64,14 @@ def stats_verified(
 
     The folders are `~/.claude/projects` and `~/.codex/sessions`, or those that the clients are configured to use.
     """
-    chosen = date.fromisoformat(day).isoformat() if day else Statistics(folder, Journal(folder), now).today()
+    chosen = date.fromisoformat(day).isoformat() if day else Statistics(now).today()
     return verify_text(folder, chosen, claude_folder, codex_folder)
 
 
 def _read(folder: Path, now: Clock) -> Statistics:
-    statistics = Statistics(folder, Journal(folder), now)
-    statistics.start(read_only=True)
-    return statistics
+    roll_up = RollUp(folder, Journal(folder), now)
+    roll_up.start(read_only=True)
+    return roll_up.statistics
 
 
 def _first_day(statistics: Statistics, days: int) -> str:

@@ -10,7 +10,8 @@ import msgspec
 from switchyard.store.cell import MAX_KEYS_OF_SPAN, SHOWN_DIMENSIONS, Cell, Cells, Day, DaySums
 from switchyard.store.cell_view import brief, shown, shown_by, shown_cost, summary
 from switchyard.store.local_time import days_before
-from switchyard.store.stats import GROUPINGS, PERIODS, Statistics, StoredPart
+from switchyard.store.stats import GROUPINGS, PERIODS, Statistics
+from switchyard.store.stored_day import decode_day
 
 HOURLY_DAYS = 35
 
@@ -44,7 +45,9 @@ def _token_stats(
     dimensions = dict.fromkeys((*SHOWN_DIMENSIONS, *([GROUPINGS[by]] if by in GROUPINGS else [])))
     for name, kept in days.items():
         is_hourly = by == "hour" or name > first_hourly
-        day = _decoded(kept, Day if is_hourly or len(dimensions) > len(SHOWN_DIMENSIONS) else DaySums)
+        is_whole = is_hourly or len(dimensions) > len(SHOWN_DIMENSIONS)
+        kind: type[Day | DaySums] = Day if is_whole else DaySums
+        day = kept if isinstance(kept, Day) else decode_day(kept, kind)
         total.merge(day, MAX_KEYS_OF_SPAN, dimensions)
         daily[name] = {**shown(day.all), "by_model": shown_by(day.models, brief)}
         months.setdefault(name[:7], Cell()).merge(day.all)
@@ -73,11 +76,3 @@ def _token_stats(
         answer["by"] = by
         answer["rows"] = [{"key": key, **cell} for key, cell in rows.items()]
     return answer
-
-
-def _decoded(kept: Day | msgspec.Raw, kind: type[Day] | type[DaySums]) -> Day | DaySums:
-    if isinstance(kept, Day):
-        return kept
-    stored: StoredPart[Any] = msgspec.json.decode(kept, type=StoredPart[kind])  # type: ignore[valid-type]
-    part: Day | DaySums = stored.detail
-    return part

@@ -214,7 +214,7 @@ class ActionsApi:
 
     async def reset_statistics(self, request: Request) -> Response:
         await read_object(request)
-        copy = await self._daemon.ledger.statistics.reset()
+        copy = await self._daemon.ledger.roll_up.reset()
         if copy is None:
             raise Problem(507, self._daemon.ledger.fault)
         return answer({"copy": copy.name})

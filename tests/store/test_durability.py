@@ -36,7 +36,7 @@ async def main():
         await ledger.record(exchange(number))
         print(number, flush=True)
         if number % 37 == 0:
-            await ledger.statistics.save()
+            await ledger.roll_up.save()
 
 asyncio.run(main())
 """
@@ -52,7 +52,7 @@ async def main():
         await ledger.record(exchange(number))
     assert "cannot be written" in ledger.fault, ledger.fault
     assert 0 < ledger.journal.pending < 50
-    await ledger.statistics.save()
+    await ledger.roll_up.save()
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
     async with asyncio.timeout(20):
         while ledger.journal.pending:

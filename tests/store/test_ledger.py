@@ -14,7 +14,7 @@ from switchyard.settings import Budget, Price, Settings, Upstream
 from switchyard.store.journal import Journal
 from switchyard.store.journal_line import Line, decode_line
 from switchyard.store.ledger import Ledger
-from switchyard.store.stats import FILE_NAME
+from switchyard.store.roll_up import FILE_NAME
 from switchyard.store.token_stats import token_stats
 from tests.bed.patience import PATIENCE_SECONDS
 
@@ -200,7 +200,7 @@ def test_a_clock_that_is_set_back_loses_nothing_and_counts_nothing_twice(tmp_pat
         for step in (0.0, move):
             clock[0] += step
             await ledger.record(exchange(duration=None))
-            await ledger.statistics.save()
+            await ledger.roll_up.save()
         await ledger.stop()
         reported = token_stats(ledger.statistics)
         return {day: cell["requests"] for day, cell in reported["daily"].items()}
@@ -223,7 +223,7 @@ def test_a_change_of_the_time_zone_is_noticed_while_it_runs(
         ledger.start()
         await ledger.record(exchange(duration=None))
         monkeypatch.setenv("TZ", "Asia/Tokyo")
-        await ledger.statistics.save()
+        await ledger.roll_up.save()
         await ledger.record(exchange(duration=None))
         assert local_moment().wall.utcoffset() == timedelta(hours=9)
         assert {day: cell["requests"] for day, cell in token_stats(ledger.statistics)["daily"].items()} == {

@@ -26,6 +26,7 @@ from switchyard.store.render import (
     statusline,
     table,
 )
+from switchyard.store.roll_up import RollUp
 from switchyard.store.stats import Statistics
 from switchyard.store.token_stats import token_stats
 
@@ -48,8 +49,8 @@ def a_line(back: int = 0, **fields: Any) -> Line:
     return Line(**(usual | fields))
 
 
-def kept(folder: Path, *lines: Line) -> Statistics:
-    statistics = Statistics(folder, Journal(folder), lambda: NOON, UTC)
+def kept(*lines: Line) -> Statistics:
+    statistics = Statistics(lambda: NOON, UTC)
     for line in lines:
         statistics.add(line)
     return statistics
@@ -87,9 +88,8 @@ def test_what_has_no_price_is_never_shown_as_free(cell: Cell, text: str) -> None
     assert cost(cell) == text
 
 
-def test_the_table_shows_spans_bars_and_groups(tmp_path: Path) -> None:
+def test_the_table_shows_spans_bars_and_groups() -> None:
     statistics = kept(
-        tmp_path,
         a_line(cost=0.5),
         a_line(2, usage=LineUsage(input=2140), model="gpt-5", upstream="local"),
         a_line(20, cost=1.0, outcome="failed"),
@@ -122,7 +122,7 @@ def test_the_table_shows_spans_bars_and_groups(tmp_path: Path) -> None:
     )
 
 
-def test_the_table_can_group_by_anything_and_then_shows_all_of_it(tmp_path: Path) -> None:
+def test_the_table_can_group_by_anything_and_then_shows_all_of_it() -> None:
     lines = [
         a_line(number % 2, session=f"s{number:02}", usage=LineUsage(input=number)) for number in range(30)
     ]
@@ -134,13 +134,13 @@ def test_the_table_can_group_by_anything_and_then_shows_all_of_it(tmp_path: Path
         "month": ["2026-11"],
     }
     for by, keys in groups.items():
-        rows = table(kept(tmp_path, *lines), by=by).rpartition("\n\n" + by)[2].splitlines()[1:]
+        rows = table(kept(*lines), by=by).rpartition("\n\n" + by)[2].splitlines()[1:]
         assert [row.split()[0] for row in rows if row and not row.startswith("*")] == keys, by
         assert "more" not in rows[-1]
 
 
-def test_a_short_table_says_how_much_is_left_out(tmp_path: Path) -> None:
-    text = table(kept(tmp_path, *(a_line(model=f"m{number:02}") for number in range(25))))
+def test_a_short_table_says_how_much_is_left_out() -> None:
+    text = table(kept(*(a_line(model=f"m{number:02}") for number in range(25))))
     assert "\n... and 5 more\n" in text
 
 
@@ -150,8 +150,8 @@ DAYS_WITHOUT = [
 ]  # fmt: skip
 
 
-def test_a_table_of_nothing_is_still_a_table(tmp_path: Path) -> None:
-    assert table(kept(tmp_path)) == (
+def test_a_table_of_nothing_is_still_a_table() -> None:
+    assert table(kept()) == (
         "         requests  errors  fresh in  cache read  cache write  output  total  cost\n"
         "today           0       0         0           0            0       0      0     -\n"
         "7 days          0       0         0           0            0       0      0     -\n"
@@ -159,16 +159,15 @@ def test_a_table_of_nothing_is_still_a_table(tmp_path: Path) -> None:
     )
 
 
-def test_a_model_name_cannot_command_the_terminal(tmp_path: Path) -> None:
-    text = table(kept(tmp_path, a_line(model="\x1b[2J\x07" + "m" * 99)))
+def test_a_model_name_cannot_command_the_terminal() -> None:
+    text = table(kept(a_line(model="\x1b[2J\x07" + "m" * 99)))
     assert "\x1b" not in text and "\x07" not in text
     assert "?[2J?mmm" in text and "mmm..." in text
 
 
-def test_estimates_and_side_jobs_are_reported_below_the_table(tmp_path: Path) -> None:
+def test_estimates_and_side_jobs_are_reported_below_the_table() -> None:
     text = table(
         kept(
-            tmp_path,
             a_line(usage=LineUsage(1, estimated=True)),
             a_line(kind="activation"),
             a_line(kind="test"),
@@ -178,10 +177,9 @@ def test_estimates_and_side_jobs_are_reported_below_the_table(tmp_path: Path) ->
     assert "Not counted as requests, but in tokens and cost: 1 activation, 1 connection test." in text
 
 
-def test_how_requests_ended_and_what_failed_beside_them_is_reported_below_the_table(tmp_path: Path) -> None:
+def test_how_requests_ended_and_what_failed_beside_them_is_reported_below_the_table() -> None:
     text = table(
         kept(
-            tmp_path,
             a_line(outcome="cancelled", cost=0.1),
             a_line(outcome="truncated", held=2.0, cost=0.1),
             a_line(local=True),
@@ -199,8 +197,8 @@ def test_how_requests_ended_and_what_failed_beside_them_is_reported_below_the_ta
     assert "without a known price" not in text
 
 
-def test_metrics_explain_each_count_by_its_definition(tmp_path: Path) -> None:
-    text = prometheus(kept(tmp_path, a_line(kind="test", outcome="failed", usage=None)))
+def test_metrics_explain_each_count_by_its_definition() -> None:
+    text = prometheus(kept(a_line(kind="test", outcome="failed", usage=None)))
     for one in COUNTS:
         assert f"# HELP switchyard_{one.name}_total {one.meaning}\n" in text
     values = samples(text)
@@ -209,8 +207,8 @@ def test_metrics_explain_each_count_by_its_definition(tmp_path: Path) -> None:
     assert values["switchyard_failed_tests_total", where] == 1
 
 
-def test_csv_has_a_row_for_each_key(tmp_path: Path) -> None:
-    statistics = kept(tmp_path, a_line(cost=0.5), a_line(1, model="=cmd()"))
+def test_csv_has_a_row_for_each_key() -> None:
+    statistics = kept(a_line(cost=0.5), a_line(1, model="=cmd()"))
     rows = list(csv.DictReader(io.StringIO(csv_text(statistics, by="model"))))
     assert [row["key"] for row in rows] == ["'=cmd()", "claude-opus-5-5"]
     assert [(row["requests"], row["total_tokens"], row["cost"]) for row in rows] == [
@@ -219,25 +217,25 @@ def test_csv_has_a_row_for_each_key(tmp_path: Path) -> None:
     ]
     days = list(csv.DictReader(io.StringIO(csv_text(statistics, "2026-11-21", "2026-11-21"))))
     assert [row["key"] for row in days] == ["2026-11-21"]
-    assert csv_text(kept(tmp_path)) == "key\n"
+    assert csv_text(kept()) == "key\n"
 
 
-def test_json_is_what_the_api_answers(tmp_path: Path) -> None:
-    statistics = kept(tmp_path, a_line())
+def test_json_is_what_the_api_answers() -> None:
+    statistics = kept(a_line())
     answer = msgspec.json.decode(json_text(statistics, by="upstream"))
     assert answer == msgspec.to_builtins(token_stats(statistics, by="upstream"))
 
 
-def test_the_status_line_is_one_short_line(tmp_path: Path) -> None:
-    statistics = kept(tmp_path, a_line(cost=0.5), a_line(1))
+def test_the_status_line_is_one_short_line() -> None:
+    statistics = kept(a_line(cost=0.5), a_line(1))
     assert statusline(statistics, "Monday key") == "Monday key | 1070 tokens | $0.50"
-    assert statusline(kept(tmp_path), "") == "no upstream | 0 tokens | -"
-    assert statusline(kept(tmp_path), "two\nlines") == "two?lines | 0 tokens | -"
+    assert statusline(kept(), "") == "no upstream | 0 tokens | -"
+    assert statusline(kept(), "two\nlines") == "two?lines | 0 tokens | -"
 
 
-def test_metrics_are_counters_with_escaped_labels(tmp_path: Path) -> None:
+def test_metrics_are_counters_with_escaped_labels() -> None:
     attempts = [LineAttempt("Monday key", failed="connect"), LineAttempt('a "b"\\\n')]
-    statistics = kept(tmp_path, a_line(upstream='a "b"\\\n', attempts=attempts, cost=0.25, duration=1.5))
+    statistics = kept(a_line(upstream='a "b"\\\n', attempts=attempts, cost=0.25, duration=1.5))
     lines = prometheus(statistics).splitlines()
     for expected in (
         "# TYPE switchyard_requests_total counter",
@@ -281,19 +279,20 @@ NASTY = ["", 'a "b"\\\n', "{}", "a,b=c", "Ã©\u2028\r\t", "=1+1", "#", "\x00", "æ
 @given(st.lists(st.tuples(st.sampled_from(NASTY), st.integers(0, 4), st.floats(0, 9)), max_size=20))
 def test_metrics_keep_to_the_format_and_only_grow(reported: list[tuple[str, int, float]]) -> None:
     with TemporaryDirectory() as folder:
-        statistics = kept(Path(folder))
+        roll_up = RollUp(Path(folder), Journal(Path(folder)), lambda: NOON, UTC)
+        statistics = roll_up.statistics
         before: dict[tuple[str, str], float] = {}
         for name, back, cost in reported:
             attempts = [LineAttempt(name, failed="status")]
             statistics.add(a_line(back, model=name, upstream=name, cost=cost, attempts=attempts))
-            asyncio.run(statistics.save())
+            asyncio.run(roll_up.save())
             now = samples(prometheus(statistics))
             assert all(now[sample] >= value for sample, value in before.items())
             before = now
 
 
-def test_the_time_for_which_requests_were_held_is_added_up(tmp_path: Path) -> None:
-    statistics = kept(tmp_path, a_line(held=12.25), a_line(), a_line(held=300.0))
+def test_the_time_for_which_requests_were_held_is_added_up() -> None:
+    statistics = kept(a_line(held=12.25), a_line(), a_line(held=300.0))
     lines = prometheus(statistics).splitlines()
     assert 'switchyard_held_total{by="upstream",name="Monday key"} 2' in lines
     assert 'switchyard_held_seconds_total{by="model",name="claude-opus-5-5"} 312.25' in lines
@@ -309,5 +308,4 @@ def test_the_number_of_held_requests_is_a_gauge() -> None:
 
 
 def test_metrics_of_nothing_are_none() -> None:
-    with TemporaryDirectory() as folder:
-        assert samples(prometheus(kept(Path(folder)))) == {}
+    assert samples(prometheus(kept())) == {}

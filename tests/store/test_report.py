@@ -18,7 +18,7 @@ from switchyard.store.report import (
     stats_text,
     stats_verified,
 )
-from switchyard.store.stats import FILE_NAME
+from switchyard.store.roll_up import FILE_NAME
 
 NOON = datetime(2026, 11, 21, 12).timestamp()
 

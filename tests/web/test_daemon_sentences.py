@@ -26,7 +26,7 @@ MODULES = """
     relay/proxies relay/reach relay/selection relay/vetting
     routing/families routing/fit routing/hold routing/lineup routing/quotas routing/rules routing/steps routing/uses
     store/activations store/budget_reach store/budgets store/files store/journal store/ledger store/price_files
-    store/small_file store/stats store/token_stats
+    store/roll_up store/small_file store/token_stats
     web/actions_api web/answers web/client_setup web/history_api web/query_api web/rule_matches web/settings_api
 """.split()
 """those whose sentences reach a page"""
