@@ -63,8 +63,4 @@ def shown_by(cells: Cells, show: Callable[[Cell], dict[str, Any]]) -> dict[str, 
 
 
 def shown_cost(cell: Cell) -> dict[str, Any]:
-    return {
-        "total": cell.dollars,
-        "priced": cell.priced,
-        "unpriced": cell.unpriced,
-    }
+    return {"total": cell.dollars, "priced": cell.priced, "unpriced": cell.unpriced}

@@ -122,11 +122,8 @@ class Statistics:
         return local_moment(self._now(), self._zone).day
 
     def generated_at(self) -> str:
-        return (
-            datetime.fromtimestamp(self._now(), self._zone)
-            .astimezone(self._zone)
-            .isoformat(timespec="seconds")
-        )
+        local = datetime.fromtimestamp(self._now(), self._zone)
+        return local.astimezone(self._zone).isoformat(timespec="seconds")
 
     def span(self, start: str = "", end: str = "") -> Day:
         """The sums of several days, both ends included; "" means from the first or to the last."""
