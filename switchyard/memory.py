@@ -19,8 +19,8 @@ would all be fetched again, page by page, for the next one: of 8 MB that takes l
 TRIM_BYTES = 32 * 1024 * 1024
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 CHECK_SECONDS = 20.0
-CHECKS_BETWEEN_SWEEPS = 30
-"""ten minutes: what is forgotten was not used for so long"""
+CHECKS_BETWEEN_SWEEPS = 15
+"""five minutes: what is forgotten was not used for so long, and costs a few milliseconds when it is wanted again"""
 GROWN_BYTES = 16 * 1024 * 1024
 """so much above the least that a trim has left is worth another one, which takes some milliseconds"""
 WORKED_SECONDS = 0.2
