@@ -163,7 +163,7 @@ function focusedKey(element) {
  * @param {HTMLElement} element
  * @param {string} key
  */
-const focusOn = (element, key) =>
+export const focusOn = (element, key) =>
   all(element, "[data-key]")
     .find((found) => found.dataset.key === key)
     ?.focus();

@@ -36,7 +36,7 @@ export function requestRow(row, onOpen, isCaptured = false) {
     { role: "listitem" },
     h(
       "button.request",
-      { type: "button", onclick: () => onOpen(row) },
+      { type: "button", onclick: () => onOpen(row), dataset: { key: `request-${row.id}` } },
       outcomeDot(row),
       h("span.c-time", { title: moment(row.at) }, clock(row.at, isToday(row.at))),
       h(

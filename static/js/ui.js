@@ -1,6 +1,6 @@
 // The components of all panels: badges, buttons, fields, dialogs, notes.
 import { ApiError } from "./api.js";
-import { all, append, h, newId, replace } from "./dom.js";
+import { all, append, focusOn, h, newId, replace } from "./dom.js";
 import { said, t, translated } from "./i18n.js";
 
 const NOTE_MILLISECONDS = 8000;
@@ -296,7 +296,10 @@ export function dialog(title, build, { kind = "", mayClose = () => true } = {}) 
       element.close();
       element.remove();
       if (dismissals.includes(dismiss)) dismissals.splice(dismissals.indexOf(dismiss), 1);
-      if (returnTo instanceof HTMLElement && returnTo.isConnected) returnTo.focus();
+      if (returnTo instanceof HTMLElement) {
+        if (returnTo.isConnected) returnTo.focus();
+        else if (returnTo.dataset.key) focusOn(document.body, returnTo.dataset.key); // redrawn meanwhile
+      }
       resolve(value);
     };
     const dismiss = async () => {

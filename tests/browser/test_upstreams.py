@@ -520,7 +520,8 @@ def test_a_simulated_outage_of_all_upstreams_ends_and_leaves_nothing_behind(
 def test_a_click_counts_although_its_row_changes_before_the_release(two: Daemon, open_page: Open) -> None:
     page = open_page(two, PANEL)
     simulated = page.locator(".entry").get_by_text("simulated failure until")
-    row(page, "main").get_by_role("button", name="Edit", exact=True).hover()
+    edit = row(page, "main").get_by_role("button", name="Edit", exact=True)
+    edit.hover()
     page.mouse.down()
     two.post("/api/simulate", {"upstream": None, "mode": "down", "minutes": 2})
     expect(page.get_by_role("button", name="End simulation")).to_be_visible()
@@ -528,6 +529,8 @@ def test_a_click_counts_although_its_row_changes_before_the_release(two: Daemon,
     page.mouse.up()
     expect(page.get_by_role("dialog").get_by_label("Name", exact=True)).to_have_value("main")
     expect(simulated).to_have_count(2)
+    page.keyboard.press("Escape")
+    expect(edit).to_be_focused()
 
 
 def test_a_row_is_redrawn_although_the_release_of_a_press_on_it_was_lost(
