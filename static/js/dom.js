@@ -96,19 +96,22 @@ export function section(element, draw) {
 }
 
 /**
- * What the pointer is pressed on: a click is lost if its button is replaced before the release.
+ * What the pointer or the space bar is pressed on: redrawn before its click, it loses the click, or another row gets it.
  * @type {Node | null}
  */
 let pressed = null;
 let isDragging = false;
+/** The click of a finger comes some time after its release, and none comes of a press that moves. */
+const CLICK_MILLISECONDS = 500;
+let awaitingClick = 0;
 /**
- * The last redraw of each element that waits for the release.
+ * The last redraw of each element that waits for the click.
  * @type {Map<Element, () => void>}
  */
 const postponed = new Map();
 
 /**
- * Redraws now, or once the pointer is released if it is pressed within the element.
+ * Redraws now, or after the click if something within the element is pressed.
  * @param {Element} element
  * @param {() => void} redraw
  */
@@ -121,26 +124,36 @@ function whenReleased(element, redraw) {
   redraw();
 }
 
-function released() {
+/** @param {Event} event */
+function press({ target }) {
+  clearTimeout(awaitingClick);
+  pressed = target instanceof Node ? target : null;
+}
+
+function release() {
+  clearTimeout(awaitingClick);
   pressed = null;
   isDragging = false;
-  // the click comes first
+  // what listens to the click comes first
   setTimeout(() => {
-    const redraws = [...postponed.values()];
+    const redraws = [...postponed];
     postponed.clear();
-    for (const redraw of redraws) redraw();
+    for (const [element, redraw] of redraws) whenReleased(element, redraw);
   });
 }
 
-addEventListener("pointerdown", ({ target }) => (pressed = target instanceof Node ? target : null), true);
+addEventListener("pointerdown", press, true);
+addEventListener("pointerup", () => (awaitingClick = setTimeout(release, CLICK_MILLISECONDS)), true);
+addEventListener("click", release, true);
+addEventListener("keydown", (event) => event.key === " " && press(event), true);
+addEventListener("keyup", ({ key }) => key === " " && release(), true);
 addEventListener("dragstart", () => (isDragging = true), true);
-addEventListener("pointerup", released, true);
-addEventListener("dragend", released, true);
-addEventListener("contextmenu", released, true); // a menu of the system takes the release
+addEventListener("dragend", release, true);
+addEventListener("contextmenu", release, true); // a menu of the system takes the release
 // also the beginning of a drag cancels the pointer
-addEventListener("pointercancel", () => isDragging || released(), true);
+addEventListener("pointercancel", () => isDragging || release(), true);
 // the release was lost: to another window, or with the row that was dragged
-addEventListener("pointermove", ({ buttons }) => pressed && !buttons && released(), true);
+addEventListener("pointermove", ({ buttons }) => pressed && !buttons && release(), true);
 
 /**
  * Redraws and puts the focus back on the control with the same data-key.

@@ -1,6 +1,7 @@
 """What a row shows on a phone and on a tablet."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -33,3 +34,21 @@ def test_a_row_on_a_small_screen_shows_tokens_duration_and_cost(
         expect(cell).to_be_visible()
         assert cell.evaluate("one => one.scrollWidth <= one.clientWidth + 1"), name
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_tap_opens_its_row_although_others_appear_before_its_click(tmp_path: Path, open_page: Open) -> None:
+    with Daemon(tmp_path) as demo:
+        assert ask(demo.url, "messages", "tapped").status == 200
+        page = open_page(demo, "/#/requests", 390, has_touch=True, is_mobile=True)
+        rows = page.locator(".request")
+        row = rows.filter(has_text="tapped")
+        row.dispatch_event("pointerdown")
+        assert ask(demo.url, "messages", "late").status == 200
+        expect(page.get_by_text("2 requests", exact=True)).to_be_visible()
+        # the click of a finger comes some time after the release
+        row.dispatch_event("pointerup")
+        page.evaluate("() => new Promise((done) => setTimeout(done))")
+        expect(rows).to_have_count(1)
+        row.dispatch_event("click")
+        expect(page.get_by_role("dialog")).to_contain_text("tapped")
+        expect(rows).to_have_count(2)

@@ -531,6 +531,13 @@ def test_a_click_counts_although_its_row_changes_before_the_release(two: Daemon,
     expect(simulated).to_have_count(2)
     page.keyboard.press("Escape")
     expect(edit).to_be_focused()
+    page.keyboard.down("Space")
+    two.post("/api/simulate", {"upstream": None, "mode": None, "minutes": 0})
+    expect(page.get_by_role("button", name="Simulate an outage…")).to_be_visible()
+    expect(simulated).to_have_count(2)
+    page.keyboard.up("Space")
+    expect(page.get_by_role("dialog").get_by_label("Name", exact=True)).to_have_value("main")
+    expect(simulated).to_have_count(0)
 
 
 def test_a_row_is_redrawn_although_the_release_of_a_press_on_it_was_lost(
