@@ -155,6 +155,17 @@ addEventListener("pointercancel", () => isDragging || release(), true);
 // the release was lost: to another window, or with the row that was dragged
 addEventListener("pointermove", ({ buttons }) => pressed && !buttons && release(), true);
 
+addEventListener(
+  "keydown",
+  (event) => {
+    // a held Enter presses once: what it opens, such as the question before a deletion, is not answered by it
+    if (event.key !== "Enter" || !event.repeat || event.target instanceof HTMLTextAreaElement) return;
+    event.preventDefault();
+    event.stopPropagation();
+  },
+  true,
+);
+
 /**
  * Redraws and puts the focus back on the control with the same data-key.
  * @param {HTMLElement} element

@@ -580,6 +580,14 @@ def test_the_menu_of_a_row_works_by_keyboard(daemon: Daemon, open_page: Open, wi
     expect(page.get_by_role("menuitem").first).to_be_focused()
     page.keyboard.press("ArrowUp")
     expect(page.get_by_role("menuitem").last).to_be_focused()
+    page.keyboard.down("Enter")  # Delete
+    question = page.get_by_role("dialog").get_by_role("button", name="Delete")
+    expect(question).to_be_focused()
+    page.keyboard.down("Enter")  # held
+    page.keyboard.up("Enter")
+    expect(question).to_be_focused()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Enter")
     page.keyboard.press("Escape")
     expect(page.get_by_role("menu")).to_have_count(0)
     expect(row(page, "Monday key").get_by_role("button", name="More actions")).to_be_focused()
