@@ -10,6 +10,18 @@ from tests.bed.asking import ask
 from tests.bed.daemon import Daemon, settings, upstream
 from tests.bed.upstream import ScriptedUpstream, say
 from tests.browser.conftest import Open
+from tests.browser.test_look import PATHS, settle
+
+TOO_SMALL = """() => {
+  const size = (one) => one.closest("label.check")?.getBoundingClientRect() ?? one.getBoundingClientRect();
+  const controls = [...document.querySelectorAll("button, a, input, select, textarea, summary")]
+    .filter((one) => one.checkVisibility() && !one.matches(".skip"));
+  const targets = controls.filter((one) => size(one).width < 24 || size(one).height < 24);
+  // iOS zooms into a field with a smaller font
+  const fields = controls.filter((one) => one.matches("input, select, textarea"));
+  const zoomed = fields.filter((one) => parseFloat(getComputedStyle(one).fontSize) < 16);
+  return [...targets, ...zoomed].map((one) => `${one.tagName}.${one.className} ${one.textContent.slice(0, 30)}`);
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +46,16 @@ def test_a_row_on_a_small_screen_shows_tokens_duration_and_cost(
         expect(cell).to_be_visible()
         assert cell.evaluate("one => one.scrollWidth <= one.clientWidth + 1"), name
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_fields_and_targets_are_large_enough_for_a_finger(asked: Daemon, open_page: Open) -> None:
+    page = open_page(asked, "/", 390, has_touch=True, is_mobile=True)
+    for path in ("/#/overview", *PATHS[1:]):
+        page.goto(f"{asked.url}{path}")
+        expect(page.locator("nav [aria-current]")).to_have_attribute("href", path)
+        settle(page)
+        assert page.evaluate(TOO_SMALL) == [], path
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 def test_a_tap_opens_its_row_although_others_appear_before_its_click(tmp_path: Path, open_page: Open) -> None:
