@@ -403,6 +403,7 @@ export function menu(label, items, key = null) {
     opener.setAttribute("aria-expanded", "true");
     document.addEventListener("pointerdown", outside, true);
     all(opened, "button")[0]?.focus();
+    opened.scrollIntoView({ block: "nearest" }); // a finger that scrolls outside it would close it
   }
   /** @param {KeyboardEvent} event */
   function move(event) {
