@@ -1,5 +1,5 @@
 // Charts as plain SVG: stacked bars, a week of spans, the timing of attempts.
-import { h, replace, s } from "./dom.js";
+import { h, keepingFocus, replace, s } from "./dom.js";
 
 const TOP = 8;
 const BOTTOM = 22;
@@ -21,11 +21,15 @@ export function stackedBars({
 }) {
   const holder = h("div.chart", { role: "group", "aria-label": label });
   const tip = h("div.tip", { hidden: true, role: "status" });
+  let drawn = 0;
   const draw = () => {
     const width = holder.clientWidth;
-    if (width) replace(holder, bars({ columns, series, hue, format, height, width, tip, label }), tip);
+    if (!width || width === drawn) return;
+    drawn = width;
+    keepingFocus(holder, () => replace(holder, bars({ columns, series, hue, format, height, width, tip, label }), tip));
   };
   new ResizeObserver(draw).observe(holder);
+  queueMicrotask(draw); // when it is in the page, but before anything in it is focused
   return holder;
 }
 
@@ -66,6 +70,7 @@ function bars({ columns, series, hue, format, height, width, tip, label }) {
       "g.column",
       {
         tabindex: index === columns.length - 1 ? "0" : "-1",
+        dataset: { key: `${label} ${column.title}` },
         role: "img",
         "aria-label": spoken(column, series, format),
         onfocus: show,

@@ -115,7 +115,7 @@ const postponed = new Map();
  * @param {Element} element
  * @param {() => void} redraw
  */
-function whenReleased(element, redraw) {
+export function whenReleased(element, redraw) {
   if (element.contains(pressed)) {
     postponed.set(element, redraw);
     return;
@@ -171,16 +171,17 @@ addEventListener(
  * @param {HTMLElement} element
  * @param {() => void} redraw
  */
-function keepingFocus(element, redraw) {
+export function keepingFocus(element, redraw) {
   const key = focusedKey(element);
   redraw();
-  if (key) focusOn(element, key);
+  // a chart is drawn once it has its place
+  if (key) queueMicrotask(() => document.activeElement === document.body && focusOn(element, key));
 }
 
 /** @param {HTMLElement} element */
 function focusedKey(element) {
   const focused = document.activeElement;
-  return focused instanceof HTMLElement && element.contains(focused) ? focused.dataset.key : undefined;
+  return isFocusable(focused) && element.contains(focused) ? focused.dataset.key : undefined;
 }
 
 /**
@@ -188,9 +189,18 @@ function focusedKey(element) {
  * @param {string} key
  */
 export const focusOn = (element, key) =>
-  all(element, "[data-key]")
+  [...element.querySelectorAll("[data-key]")]
+    .filter(isFocusable)
     .find((found) => found.dataset.key === key)
     ?.focus();
+
+/**
+ * @param {Element | null} element
+ * @returns {element is HTMLElement | SVGElement}
+ */
+function isFocusable(element) {
+  return element instanceof HTMLElement || element instanceof SVGElement;
+}
 
 /**
  * The HTML elements below `parent` that a selector finds.

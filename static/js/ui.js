@@ -1,6 +1,6 @@
 // The components of all panels: badges, buttons, fields, dialogs, notes.
 import { ApiError } from "./api.js";
-import { all, append, focusOn, h, newId, replace } from "./dom.js";
+import { all, append, focusOn, h, keepingFocus, newId, replace, whenReleased } from "./dom.js";
 import { said, t, translated } from "./i18n.js";
 
 const NOTE_MILLISECONDS = 8000;
@@ -193,13 +193,13 @@ export function errorNote(error, retry) {
 
 /**
  * The newest load of each element.
- * @type {WeakMap<HTMLElement, object>}
+ * @type {WeakMap<HTMLElement, { shown: string }>}
  */
 const loads = new WeakMap();
 
 /**
  * Shows the loading note, then what `draw` makes of the loaded value, or the error with a button to retry.
- * An answer that comes after a later load has begun is dropped. If quiet, the element stays until the new value is there.
+ * An answer that comes after a later load has begun is dropped. If quiet, the element stays until the value has changed.
  * @template Loaded
  * @param {HTMLElement} element
  * @param {() => Promise<Loaded>} load
@@ -207,14 +207,17 @@ const loads = new WeakMap();
  * @param {boolean} [isQuiet]
  */
 export async function loadInto(element, load, draw, isQuiet = false) {
-  const own = {};
+  const own = { shown: isQuiet ? (loads.get(element)?.shown ?? "") : "" };
   loads.set(element, own);
   /** @param {() => Child} content */
   const show = (content) => loads.get(element) === own && replace(element, content());
   if (!isQuiet) show(loadingNote);
   try {
     const loaded = await load();
-    show(() => draw(loaded));
+    const text = JSON.stringify(loaded);
+    if (text === own.shown) return;
+    own.shown = text;
+    whenReleased(element, () => keepingFocus(element, () => show(() => draw(loaded))));
   } catch (error) {
     if (!isQuiet) show(() => errorNote(error, () => loadInto(element, load, draw)));
   }

@@ -47,6 +47,14 @@ def test_cards_bars_and_tables_report_what_was_counted(demo: Daemon, open_page: 
     expect(page.locator("tbody tr")).to_have_count(1)
     expect(page.locator("tbody tr td").first).to_have_text("demo")
     expect(page.get_by_role("radio", name="Upstream", exact=True)).to_be_focused()
+    page.clock.install()
+    page.reload()
+    columns.last.focus()  # as a tap does, and nothing takes it away
+    ask(demo)
+    page.clock.run_for(30_000)
+    expect(card(page, "Requests")).to_contain_text("3")
+    expect(columns.last).to_be_focused()
+    expect(page.locator(".tip")).to_contain_text(str(demo.token_stats()["summary"]["total_output_tokens"]))
 
 
 def test_today_shows_hours_and_a_period_is_chosen(demo: Daemon, open_page: Open) -> None:

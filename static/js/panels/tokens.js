@@ -56,9 +56,7 @@ export function mount(root) {
   };
   replace(root, h("div.panel", {}, head(chosen, load), content));
   load();
-  const timer = setInterval(() => {
-    if (!document.hidden && !content.contains(document.activeElement) && !content.matches(":hover")) load(true);
-  }, REFRESH_MILLISECONDS);
+  const timer = setInterval(() => document.hidden || load(true), REFRESH_MILLISECONDS);
   return () => clearInterval(timer);
 }
 
