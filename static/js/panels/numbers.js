@@ -1,7 +1,7 @@
 // All upstreams side by side: success, times, cache, cost, budgets, and what their answers show.
 import { costText } from "../count_words.js";
 import { config, onConfig } from "../config.js";
-import { all, h, replace } from "../dom.js";
+import { all, h, replace, section } from "../dom.js";
 import { compact, milliseconds, whole } from "../format.js";
 import { t } from "../i18n.js";
 import { emptyNote, errorNote, loadingNote, segments } from "../ui.js";
@@ -34,6 +34,9 @@ export function mount(root, given) {
   let isLoaded = false;
   const body = h("div", {}, loadingNote());
   const budget = h("div");
+  const drawBody = section(body, (/** @type {[string[], ...unknown[]]} names, and what their rows show */ [names]) =>
+    names.length ? table(names, chosen, draw) : emptyNote(t("upstreams.none")),
+  );
   const draw = () => {
     const known = config();
     if (!known || !isLoaded || body.contains(document.activeElement?.closest("details") ?? null)) return;
@@ -45,7 +48,7 @@ export function mount(root, given) {
         : null,
     );
     const names = known.upstreams.map((one) => one.name);
-    replace(body, names.length ? table(names, chosen, draw) : emptyNote(t("upstreams.none")));
+    drawBody([names, names.map(numbersOf), names.map(findingsOf), chosen.period, chosen.sort]);
     if (chosen.name) {
       const row = all(body, "tr").find((one) => one.dataset.name === chosen.name);
       row?.scrollIntoView({ block: "center" });
