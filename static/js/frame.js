@@ -2,7 +2,7 @@
 import { all, byId, h, replace } from "./dom.js";
 import { chooseLanguage, language, t } from "./i18n.js";
 import { startLive, subscribe } from "./live.js";
-import { button, dot } from "./ui.js";
+import { button, dot, showTitlesOnTap } from "./ui.js";
 
 const LINKED = ["overview", "upstreams", "requests", "sessions", "models", "rules", "failover", "clients", "file"];
 /**
@@ -48,6 +48,7 @@ export function drawFrame(current) {
   }
   subscribe("link", (linked) => replace(state, dot(linked ? "good" : "bad"), t(linked ? "link.on" : "link.off")));
   startLive();
+  showTitlesOnTap();
 
   /** @param {string} name */
   const mark = (name) => {

@@ -260,6 +260,19 @@ export function note(text, { kind = "", action = null } = {}) {
   shelf.append(made);
 }
 
+const CONTROLS = "a, button, input, label, select, summary, textarea";
+
+/** On a screen without hover, a tap on what is no control shows its title, unless it is there in full. */
+export function showTitlesOnTap() {
+  addEventListener("click", ({ target }) => {
+    if (!(target instanceof Element) || target.closest(CONTROLS) || !matchMedia("(hover: none)").matches) return;
+    const titled = target.closest("[title]");
+    const title = titled?.getAttribute("title");
+    if (!titled || !title || (titled.textContent?.includes(title) && titled.scrollWidth <= titled.clientWidth)) return;
+    note(title);
+  });
+}
+
 // --- dialogs ---
 
 /**

@@ -48,7 +48,9 @@ def test_a_row_on_a_small_screen_shows_tokens_duration_and_cost(
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_fields_and_targets_are_large_enough_for_a_finger(asked: Daemon, open_page: Open) -> None:
+def test_a_finger_hits_all_targets_and_reads_what_a_mouse_shows_on_hover(
+    asked: Daemon, open_page: Open
+) -> None:
     page = open_page(asked, "/", 390, has_touch=True, is_mobile=True)
     for path in ("/#/overview", *PATHS[1:]):
         page.goto(f"{asked.url}{path}")
@@ -56,6 +58,9 @@ def test_fields_and_targets_are_large_enough_for_a_finger(asked: Daemon, open_pa
         settle(page)
         assert page.evaluate(TOO_SMALL) == [], path
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.goto(f"{asked.url}/#/upstreams")
+    page.locator(".week-track .span").first.tap()
+    expect(page.locator(".note")).to_contain_text("serves first")
 
 
 def test_a_tap_opens_its_row_although_others_appear_before_its_click(tmp_path: Path, open_page: Open) -> None:
