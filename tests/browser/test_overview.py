@@ -44,6 +44,9 @@ def test_a_first_start_leads_to_the_first_upstream(demo: Daemon, open_page: Open
 def test_a_hidden_page_lets_go_of_its_connection_and_catches_up(demo: Daemon, open_page: Open) -> None:
     page = open_page(demo)
     expect(page.get_by_text("live", exact=True)).to_be_visible()
+    page.wait_for_function(  # both loads of the list have ended: at the start, and when the connection was made
+        "performance.getEntriesByType('resource').filter((one) => one.name.endsWith('/api/requests')).length === 2"
+    )
     hide = """(hidden) => {
         Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
         document.dispatchEvent(new Event("visibilitychange"));
