@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,12 +51,18 @@ PINNED_SDKS = [
 ]
 PINNED_DASHBOARD_TOOLS = ["prettier@3.10.1", "typescript@7.0.2"]
 FAST = "not real_clients and not browser"
+END = 40
+"""lines of the output of a command that failed"""
 NO_TESTS = 5
 """pytest's exit code if no test was selected"""
 APT = (
     ("apt-get", "update", "-q"),
     ("apt-get", "install", "-q", "-y", "--no-install-recommends", "chromium"),
 )
+
+
+Check = tuple[str, list[str]]
+"""its name and its command"""
 
 
 class CannotCheck(Exception):
@@ -74,7 +81,7 @@ def main(argv: Sequence[str]) -> int:
     options = _parse(argv)
     began = time.monotonic()
     try:
-        _prepare(_needs(options))
+        failed = _prepare(_needs(options), _lint())
         if not (options.fast or options.lint):
             for folder, clients in ((CLIENTS, REAL_CLIENTS), (OTHERS, OTHER_CLIENTS)):
                 for name, (package, version) in clients.items():
@@ -82,7 +89,7 @@ def main(argv: Sequence[str]) -> int:
     except (CannotCheck, CannotInstall) as reason:
         print(f"\nCannot check: {reason}", file=sys.stderr)
         return 1
-    failed = [name for name, command in _checks(options) if not _passes(name, command, options.tests)]
+    failed += _failed(_checks(options), options.tests)
     print(f"\n{'FAILED: ' + ', '.join(failed) if failed else 'All checks passed'} in {_seconds_since(began)}")
     return 1 if failed else 0
 
@@ -103,19 +110,22 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _checks(options: argparse.Namespace) -> list[tuple[str, list[str]]]:
-    """Each check with its command; tests last, so that their summary ends the output."""
+def _lint() -> list[Check]:
     python = [str(python_of(VENV)), "-m"]
-    side_by_side = ["-n", options.jobs, "--dist", "loadfile", "--durations=25"]
-    lint = [
+    return [
         ("ruff format", [*python, "ruff", "format", "--check", "."]),
         ("ruff check", [*python, "ruff", "check", "."]),
         ("mypy --strict", [*python, "mypy", "--strict"]),
     ]
+
+
+def _checks(options: argparse.Namespace) -> list[Check]:
+    """All but lint; tests last, so that their summary ends the output."""
     if options.lint:
-        return lint
+        return []
+    python = [str(python_of(VENV)), "-m"]
+    side_by_side = ["-n", options.jobs, "--dist", "loadfile", "--durations=25"]
     return [
-        *lint,
         *([] if options.fast else _dashboard_checks()),
         ("pytest", [*python, "pytest", *side_by_side, *_chosen("not timing", options)]),
         ("pytest, one by one", [*python, "pytest", *_chosen("timing", options)]),
@@ -127,7 +137,7 @@ def _chosen(kind: str, options: argparse.Namespace) -> list[str]:
     return ["-m", " and ".join(marks), *([] if options.fast else ["--nothing-skipped"]), *options.tests]
 
 
-def _dashboard_checks() -> list[tuple[str, list[str]]]:
+def _dashboard_checks() -> list[Check]:
     packages = DASHBOARD_TOOLS / "node_modules"
     prettier = ["node", str(packages / "prettier" / "bin" / "prettier.cjs")]
     tsc = ["node", str(packages / "typescript" / "bin" / "tsc")]
@@ -150,16 +160,55 @@ def _needs(options: argparse.Namespace) -> list[Need]:
     return [*needs, *_npm_packages(), _browser(options.install_system_packages)]
 
 
-def _prepare(needs: list[Need]) -> None:
+def _prepare(needs: list[Need], lint: list[Check]) -> list[str]:
+    """Install side by side what is missing, and lint once the Python packages are there; returns what failed.
+
+    Most of the installations wait for the network, and lint needs the processor.
+    """
     print("The checks need:")
     for need in needs:
         print(f"  {need.title}: {need.state}", flush=True)
     for need in needs:
         if need.install is not None:
             print(f"-- Installing: {need.title}", flush=True)
-            began = time.monotonic()
-            need.install()
-            print(f"   {_seconds_since(began)}", flush=True)
+    with ThreadPoolExecutor(len(needs)) as pool:
+        packages, *others = [(need, pool.submit(_install, need)) for need in needs]
+        _await(*packages)
+        failed = _failed(lint)
+        for other in others:
+            _await(*other)
+    return failed
+
+
+def _install(need: Need) -> str:
+    """Returns how long it took."""
+    began = time.monotonic()
+    if need.install is not None:
+        need.install()
+    return _seconds_since(began)
+
+
+def _await(need: Need, installation: Future[str]) -> None:
+    took = installation.result()
+    if need.install is not None:
+        print(f"   installed: {need.title}, {took}", flush=True)
+
+
+def _run(command: Sequence[str], folder: Path = ROOT, environment: dict[str, str] | None = None) -> None:
+    """Run beside others, and show the output only if the command fails."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    if done.returncode != 0:
+        end = "\n".join(done.stdout.splitlines()[-END:])
+        raise CannotCheck(f"{' '.join(command)} failed:\n{end}")
 
 
 def _packages() -> Need:
@@ -197,9 +246,7 @@ def _npm_need(npm: str, title: str, size: str, folder: Path, packages: list[str]
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         (folder / "package.json").write_text(f'{{"name": "{folder.name}", "private": true}}\n')
-        command = [npm, "install", "--no-audit", "--no-fund", "--loglevel=http", "--save-exact", *packages]
-        if subprocess.run(command, cwd=folder).returncode != 0:
-            raise CannotCheck(f"npm could not install the {title} (see above).")
+        _run([npm, "install", "--no-audit", "--no-fund", "--save-exact", *packages], folder)
         _stamp(folder, contents)
 
     return _cached(f"{title}, {' and '.join(packages)}{size}", folder, contents, install_packages)
@@ -224,8 +271,7 @@ def _browser(may_install: bool) -> Need:
 
 def _install_browser() -> None:
     for command in APT:
-        if subprocess.run(command, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"}).returncode != 0:
-            raise CannotCheck(f"{' '.join(command)} failed (see above).")
+        _run(command, environment={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
 
 
 def _require_version(folder: Path, name: str, package: str, version: str) -> None:
@@ -253,7 +299,12 @@ def _stamp(folder: Path, contents: bytes) -> None:
 # --- reporting -------------------------------------------------------------------
 
 
-def _passes(name: str, command: list[str], tests: list[str]) -> bool:
+def _failed(checks: list[Check], tests: Sequence[str] = ()) -> list[str]:
+    """The names of those that fail."""
+    return [name for name, command in checks if not _passes(name, command, tests)]
+
+
+def _passes(name: str, command: list[str], tests: Sequence[str]) -> bool:
     print(f"-- {name}", flush=True)
     began = time.monotonic()
     code = subprocess.run(command, cwd=ROOT).returncode

@@ -115,6 +115,38 @@ def test_requirements_are_listed_before_anything_is_installed(machine: Machine) 
     assert "-- Installing" not in machine.check()
 
 
+WAIT_FOR_THE_OTHERS = """
+: > "$HOME/begun.${PWD##*/}"
+tries=0
+until [ -e "$HOME/begun.clients" ] && [ -e "$HOME/begun.other-clients" ] &&
+      [ -e "$HOME/begun.sdks" ] && [ -e "$HOME/begun.dashboard-tools" ]; do
+  tries=$((tries + 1))
+  [ $tries -lt 600 ] || exit 1
+  /bin/sleep 0.1
+done
+"""
+
+
+def test_installations_run_side_by_side_and_lint_waits_only_for_the_python_packages(machine: Machine) -> None:
+    machine.add("google-chrome")
+    machine.add("npm", WAIT_FOR_THE_OTHERS + INSTALL_CLIENTS)
+    output = machine.check()
+
+    order = ["   installed: Python packages", "-- mypy --strict", "   installed: real clients", "-- pytest"]
+    places = [output.find(line) for line in order]
+    assert -1 not in places and places == sorted(places), output
+
+
+def test_a_failed_installation_shows_the_end_of_its_output(machine: Machine) -> None:
+    machine.add("google-chrome")
+    machine.add("npm", "echo looking; echo the registry does not answer; exit 1")
+    output = machine.check()
+
+    npm = machine.folder / "bin" / "npm"
+    assert f"\nCannot check: {npm} install " in output
+    assert output.endswith(" failed:\nlooking\nthe registry does not answer\n")
+
+
 def test_the_system_package_manager_is_called_only_with_the_flag(machine: Machine) -> None:
     said = machine.check("--install-system-packages")
 
