@@ -128,13 +128,20 @@ def _checks(options: argparse.Namespace) -> list[Check]:
     return [
         *([] if options.fast else _dashboard_checks()),
         ("pytest", [*python, "pytest", *side_by_side, *_chosen("not timing", options)]),
-        ("pytest, one by one", [*python, "pytest", *_chosen("timing", options)]),
+        ("pytest, one by one", [*python, "pytest", *_chosen("timing", options, _files_with_timing())]),
     ]
 
 
-def _chosen(kind: str, options: argparse.Namespace) -> list[str]:
+def _chosen(kind: str, options: argparse.Namespace, files: Sequence[str] = ()) -> list[str]:
     marks = [kind, FAST] if options.fast else [kind]
-    return ["-m", " and ".join(marks), *([] if options.fast else ["--nothing-skipped"]), *options.tests]
+    skipped = [] if options.fast else ["--nothing-skipped"]
+    return ["-m", " and ".join(marks), *skipped, *(options.tests or files)]
+
+
+def _files_with_timing() -> list[str]:
+    """The others need not be imported to find the few tests in these."""
+    files = sorted((ROOT / "tests").rglob("test_*.py"))
+    return [str(path) for path in files if "mark.timing" in path.read_text(encoding="utf-8")]
 
 
 def _dashboard_checks() -> list[Check]:
