@@ -79,6 +79,7 @@ class Need(NamedTuple):
 
 def main(argv: Sequence[str]) -> int:
     options = _parse(argv)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each process would compile all that it imports
     began = time.monotonic()
     try:
         failed = _prepare(_needs(options), _lint())
