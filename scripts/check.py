@@ -106,7 +106,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         action="store_true",
         help="if there is no Chrome or Chromium, install it with apt-get (Debian, Ubuntu; as root)",
     )
-    parser.add_argument("--jobs", default="2", help="test processes (default 2)")
+    parser.add_argument("--jobs", default="3", help="test processes (default 3; many tests mostly wait)")
     parser.add_argument("tests", nargs="*", help="test paths (default: all)")
     return parser.parse_args(argv)
 
@@ -125,7 +125,7 @@ def _checks(options: argparse.Namespace) -> list[Check]:
     if options.lint:
         return []
     python = [str(python_of(VENV)), "-m"]
-    side_by_side = ["-n", options.jobs, "--dist", "loadfile", "--durations=25"]
+    side_by_side = ["-n", options.jobs, "--dist", "loadfile", "--no-loadscope-reorder", "--durations=25"]
     return [
         *([] if options.fast else _dashboard_checks()),
         ("pytest", [*python, "pytest", *side_by_side, *_chosen("not timing", options)]),

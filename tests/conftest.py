@@ -1,10 +1,30 @@
-"""Shared by all tests: a full run must not skip any."""
+"""Shared by all tests: their order, and that a full run skips none."""
+
+from collections import Counter
+from pathlib import Path
 
 import pytest
+
+TESTS = Path(__file__).parent
+SLOW = tuple(TESTS / name for name in ("outage", "clients", "browser", "daemon"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--nothing-skipped", action="store_true", help="fail if any test was skipped")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow files begin first, so that no process ends long after the others.
+
+    Their folders take turns: the tests of some mostly wait, those of others mostly compute.
+    """
+    files: Counter[Path] = Counter()
+    turns: dict[Path, tuple[bool, int]] = {}
+    for item in items:
+        if item.path not in turns:
+            files[item.path.parent] += 1
+            turns[item.path] = (item.path.parent not in SLOW, files[item.path.parent])
+    items.sort(key=lambda item: turns[item.path])
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
