@@ -35,6 +35,9 @@ NAMES = (*FAULTS, *UNREACHABLE)
 IMPATIENT = {"connect": 1, "first_byte": 0.3, "idle": 0.3}
 """only for upstreams that stay silent; on a busy machine any other one could miss these"""
 SILENT = {"first_byte": 2, "idle": 2}
+NO_HANDSHAKE = {"connect": 1}
+"""for TLS to a plain port: a server that finds no line in the first bytes waits for more"""
+TIMEOUTS = {"TLS to a plain port": NO_HANDSHAKE, **dict.fromkeys(SILENT_FAULTS, IMPATIENT)}
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
                 urls.get(case.fault, f"{faulty.url}/{NAMES.index(case.fault)}"),
                 case.spoken,
                 models=[case.model],
-                timeouts=IMPATIENT if case.fault in SILENT_FAULTS else {},
+                timeouts=TIMEOUTS.get(case.fault, {}),
             )
             for case in CASES
         ]
