@@ -6,7 +6,7 @@ from tests.outage.cases import CLAUDE, CODEX, LONG, REAL_CLIENTS, Case, Result, 
 
 pytestmark = [pytest.mark.real_clients, pytest.mark.timeout(900)]
 
-AT_A_TIME = 3
+AT_A_TIME = 5
 CASES = [Case(CLAUDE, "503", 1, LONG), Case(CODEX, "529", 2, LONG), *cases_of(REAL_CLIENTS)]
 
 
