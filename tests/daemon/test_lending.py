@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -90,16 +91,39 @@ class Places:
         seen = b"".join(one.raw for one in [*self.stranger.requests, *self.stranger.probes])
         return [name for name, secret in SECRETS.items() if secret.encode() in seen]
 
+    def forget(self) -> None:
+        for seen in (self.owner.requests, self.stranger.requests, self.stranger.probes):
+            seen.clear()
+
     def was_asked(self) -> bool:
         return bool(self.owner.requests or self.stranger.requests or self.stranger.probes)
 
 
-@pytest.fixture
-def places(tmp_path: Path) -> Iterator[Places]:
+@contextmanager
+def running(folder: Path) -> Iterator[Places]:
     with ScriptedUpstream(say("pong")) as owner, ScriptedUpstream(say("pong")) as stranger:
-        found = Places(tmp_path, owner, stranger)
+        found = Places(folder, owner, stranger)
         with found.daemon:
             yield found
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Iterator[Places]:
+    with running(tmp_path) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def unchanged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
+    with running(tmp_path_factory.mktemp("lending")) as found:
+        yield found
+
+
+@pytest.fixture
+def shared(unchanged: Places) -> Places:
+    """For the tests that change no settings."""
+    unchanged.forget()
+    return unchanged
 
 
 def form(name: str, fields: Document) -> Document:
@@ -119,57 +143,57 @@ def refusal(response: Response) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_form_borrows_a_stored_key_for_no_other_address(places: Places, way: str) -> None:
-    fields = places.elsewhere(way)
-    literal = places.test(form("literal", fields))
+def test_a_form_borrows_a_stored_key_for_no_other_address(shared: Places, way: str) -> None:
+    fields = shared.elsewhere(way)
+    literal = shared.test(form("literal", fields))
     assert literal.status == 422 and f"key: {AGAIN}" in literal.json["error"]["message"]
     assert literal.json["error"]["field"] == "key"
     for kind in ("env", "keyring"):
         without_headers = fields | {"headers": {"Host": "stranger.example"} if "headers" in fields else {}}
         found = f'found "{KEYS[kind]}"'
-        assert refusal(places.test(form(kind, without_headers))) == (422, f"key: {UNSAVED}, {found}")
-    assert not places.was_asked()
+        assert refusal(shared.test(form(kind, without_headers))) == (422, f"key: {UNSAVED}, {found}")
+    assert not shared.was_asked()
 
 
 @pytest.mark.parametrize("kind", KEYS)
 @pytest.mark.parametrize("path", ["", "/", "/v1", "/v1/messages", "/api/v1/messages"])
 def test_a_form_borrows_a_stored_key_for_every_form_of_its_address(
-    places: Places, kind: str, path: str
+    shared: Places, kind: str, path: str
 ) -> None:
-    fields = {"base_url": f"{places.url}{path}", "headers": {"X-Auth": True, "X-New": "n"}}
-    report = places.test(form(kind, fields)).json
+    fields = {"base_url": f"{shared.url}{path}", "headers": {"X-Auth": True, "X-New": "n"}}
+    report = shared.test(form(kind, fields)).json
     assert (report["ok"], report["answer"]) == (True, "pong")
-    [seen] = places.owner.requests
+    [seen] = shared.owner.requests
     assert seen.header("authorization") == f"Bearer {SECRETS[kind]}"
     assert (seen.header("x-auth"), seen.header("x-new")) == (SECRETS["header"], "n")
 
 
 @pytest.mark.parametrize("key", ["sk-entered", "", "client", "env:OWNERS_KEY"])
-def test_a_stored_header_is_borrowed_for_no_other_address(places: Places, key: str) -> None:
-    fields = {"base_url": places.stranger.url, "key": key, "headers": {"X-Auth": True}}
-    assert refusal(places.test(form("literal", fields))) == (422, f'headers["X-Auth"]: {AGAIN}')
-    assert not places.was_asked()
+def test_a_stored_header_is_borrowed_for_no_other_address(shared: Places, key: str) -> None:
+    fields = {"base_url": shared.stranger.url, "key": key, "headers": {"X-Auth": True}}
+    assert refusal(shared.test(form("literal", fields))) == (422, f'headers["X-Auth"]: {AGAIN}')
+    assert not shared.was_asked()
 
 
 @pytest.mark.parametrize("key", ["env:OTHER", "env:OWNERS_KEY", "env:HOME", "keyring:other", "keyring:owner"])
-def test_a_form_cannot_ask_for_a_variable_or_keychain_entry_by_its_name(places: Places, key: str) -> None:
-    fields = {"base_url": places.stranger.url, "key": key, "headers": {"X-Auth": "entered"}}
+def test_a_form_cannot_ask_for_a_variable_or_keychain_entry_by_its_name(shared: Places, key: str) -> None:
+    fields = {"base_url": shared.stranger.url, "key": key, "headers": {"X-Auth": "entered"}}
     for body in (new(fields), form("env", fields), form("literal", fields)):
-        assert refusal(places.test(body)) == (422, f'key: {UNSAVED}, found "{key}"')
-    assert not places.was_asked()
+        assert refusal(shared.test(body)) == (422, f'key: {UNSAVED}, found "{key}"')
+    assert not shared.was_asked()
 
 
 @pytest.mark.parametrize("kind", ["env", "keyring"])
-def test_a_name_that_is_saved_for_the_address_may_be_tested_in_a_new_entry(places: Places, kind: str) -> None:
-    assert places.test(new({"base_url": f"{places.url}/v1", "key": KEYS[kind]})).json["ok"]
-    assert places.owner.requests[0].header("authorization") == f"Bearer {SECRETS[kind]}"
+def test_a_name_that_is_saved_for_the_address_may_be_tested_in_a_new_entry(shared: Places, kind: str) -> None:
+    assert shared.test(new({"base_url": f"{shared.url}/v1", "key": KEYS[kind]})).json["ok"]
+    assert shared.owner.requests[0].header("authorization") == f"Bearer {SECRETS[kind]}"
 
 
-def test_an_entered_key_is_sent_to_the_entered_address(places: Places) -> None:
-    fields = {"base_url": places.stranger.url, "key": "sk-entered", "headers": {"X-Auth": "entered"}}
-    assert places.test(form("literal", fields)).json["ok"]
-    assert places.stranger.requests[0].header("authorization") == "Bearer sk-entered"
-    assert places.strangers_secrets() == []
+def test_an_entered_key_is_sent_to_the_entered_address(shared: Places) -> None:
+    fields = {"base_url": shared.stranger.url, "key": "sk-entered", "headers": {"X-Auth": "entered"}}
+    assert shared.test(form("literal", fields)).json["ok"]
+    assert shared.stranger.requests[0].header("authorization") == "Bearer sk-entered"
+    assert shared.strangers_secrets() == []
 
 
 def test_the_admin_token_opens_variables_and_the_keychain_but_no_stored_key(places: Places) -> None:
