@@ -34,6 +34,7 @@ def test_it_fails_while_the_outage_lasts_and_answers_then(
         if fault == REFUSED:
             outage.begin()
         failed = failure_of(server, protocol, stream, seconds=0.1 if fault == "hang" else 10)
+        wait_until(lambda: fault == REFUSED or bool(server.failed), "the failed request")
         outage.end()
         answer = ask(server.url, protocol, stream=stream)
 
