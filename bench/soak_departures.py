@@ -25,7 +25,7 @@ from tests.bed.wire import PROTOCOLS, Protocol
 
 AGENT = "departure"
 """the name of these clients in the journal"""
-REACH_SECONDS, NOTICE_SECONDS = 30.0, 5.0
+REACH_SECONDS, NOTICE_SECONDS = 45.0, 15.0
 """on a busy machine; without detection it would take a minute"""
 LIMITS = {"connect": 60, "first_byte": 60, "idle": 60}
 SIZES = (1, 1_000, 20_000, 100_000, 300_000, 1_000_000, 2_000_000)
