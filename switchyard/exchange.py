@@ -42,6 +42,8 @@ class Failure(msgspec.Struct, frozen=True):
     body: bytes = b""
     content_type: str = ""
     cause: FailureCause = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    """those of the upstream's answer that a client may see"""
 
     @property
     def status(self) -> int:

@@ -20,7 +20,7 @@ from switchyard.relay.keep_alive import KeepAlive
 from switchyard.relay.open_answer import OpenAnswer
 from switchyard.relay.origin import answered_of
 from switchyard.relay.prepare import BYTES_PER_TOKEN
-from switchyard.relay.redaction import redacted, redacted_bytes, redacted_text, secrets_of
+from switchyard.relay.redaction import redacted, redacted_bytes, redacted_headers, secrets_of
 from switchyard.relay.reports import Reports
 from switchyard.relay.stopwatch import Stopwatch
 from switchyard.relay.values import ClientRequest, Sink
@@ -222,18 +222,11 @@ class Answering:
     async def _start(self, headers: Headers, answer: Answer) -> None:
         if self._sink.started:
             return
-        sent = headers + self._redacted_headers(given_back(answer.held.reply.headers))
+        sent = [*headers, *redacted_headers(given_back(answer.held.reply.headers), self._secrets)]
         sent += answer_headers(answer.candidate.upstream.name, len(self._exchange.attempts))
         if losses := self._exchange.losses:
             sent.append(dropped_header(losses))
         await self._sink.start(200, sent)
-
-    def _redacted_headers(self, headers: Headers) -> Headers:
-        """All of them are searched at once: hardly any upstream repeats a key in one."""
-        values = "\n".join([value for _, value in headers])
-        if redacted_text(values, self._secrets) == values:
-            return headers
-        return [(name, redacted_text(value, self._secrets)) for name, value in headers]
 
     def _remember(self, answer: Answer, last: bytes) -> None:
         """So that the client may name this answer, or items of it, in its next request."""

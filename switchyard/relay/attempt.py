@@ -27,6 +27,7 @@ from switchyard.relay.failures import (
     truncated_failure,
     withheld_failure,
 )
+from switchyard.relay.headers import given_back_with_error
 from switchyard.relay.patience import Patience
 from switchyard.relay.simulate import SimulatingWire
 from switchyard.relay.upstream import Call, Reply
@@ -134,7 +135,8 @@ async def attempt(
         if isinstance(error, RecursionError):
             raise AttemptFailed(protocol_failure(NESTED)) from None
         if isinstance(error, AttemptFailed) and reply is not None:
-            raise AttemptFailed(_with_hints(error.failure, reply, wall)) from None
+            failure = replace(error.failure, headers=given_back_with_error(reply.headers))
+            raise AttemptFailed(_with_hints(failure, reply, wall)) from None
         raise
 
 

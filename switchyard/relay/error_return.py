@@ -84,6 +84,7 @@ class ErrorReturn:
         headers = [
             ("content-type", answer.content_type),
             *answer.headers,
+            *final.headers,
             *answer_headers(final.upstream, attempts),
         ]
         await self._sink.start(answer.status, headers)

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from switchyard.exchange import Attempt, Failure, FailureKind
 from switchyard.protocols.neutral import ErrorType, WireError
+from switchyard.relay.headers import Fields
 from switchyard.routing.fit import Overflow
 from switchyard.routing.lineup import Moment, Skip
 from switchyard.routing.route import Route
@@ -50,6 +51,8 @@ class FinalError(msgspec.Struct, frozen=True):
     """the upstream's own answer, in the client's protocol: returned unchanged"""
     upstream: str = ""
     """the upstream whose error is returned"""
+    headers: Fields = ()
+    """those that came with the error"""
     recovery_seconds: float | None = None
     """until the first upstream may answer again, if known"""
     hold_used_up: bool = False
@@ -90,7 +93,7 @@ def all_failed(attempts: Sequence[Attempt], skipped: Sequence[Skip], now: Moment
     assert chosen.failure is not None
     error = chosen.failure.error
     if error.type is ErrorType.CONTEXT_OVERFLOW:
-        return FinalError(error)
+        return FinalError(error, headers=chosen.failure.headers)
     asked = {attempt.account for attempt in failed}
     passing = [skip for skip in skipped if skip.reason in PASSING]
     causes = [_cause(attempt) for attempt in failed]
@@ -99,7 +102,11 @@ def all_failed(attempts: Sequence[Attempt], skipped: Sequence[Skip], now: Moment
     recovery = None if error.type in CLIENT_ERRORS else _recovery_seconds(failed, passing, now)
     prefix = "All upstreams failed: " if len(asked) > 1 else ""
     message = f"{prefix}{listed}.{_next_try(recovery, now)}"
-    return FinalError(replace(error, message=message, retry_after=None), recovery_seconds=recovery)
+    return FinalError(
+        replace(error, message=message, retry_after=None),
+        headers=chosen.failure.headers,
+        recovery_seconds=recovery,
+    )
 
 
 def _recovery_seconds(failed: Sequence[Attempt], passing: Sequence[Skip], now: Moment) -> float | None:

@@ -10,6 +10,7 @@ from switchyard.protocols.neutral import Loss
 from switchyard.settings import Upstream
 
 Headers = list[tuple[str, str]]
+Fields = tuple[tuple[str, str], ...]
 
 OUR_USER_AGENT = f"switchyard/{VERSION}"
 ANTHROPIC_VERSION = "2023-06-01"
@@ -30,6 +31,8 @@ NEVER_FORWARDED = frozenset(
 NEVER_PREFIXES = ("x-forwarded-", "sec-", "proxy-", "x-switchyard-", "cf-", "access-control-")
 
 GIVEN_BACK = frozenset({"request-id", "x-request-id", "retry-after", "retry-after-ms", "x-should-retry"})
+HINTS = frozenset({"retry-after", "retry-after-ms", "x-should-retry"})
+"""a final error states its own"""
 GIVEN_BACK_PREFIXES = ("anthropic-", "openai-", "x-ratelimit-", "x-codex-", "x-openai-")
 MAX_GIVEN_BACK = 8 * 1024
 """clients refuse an answer with more than 16 KB of headers"""
@@ -128,6 +131,11 @@ def given_back(upstream_headers: Iterable[tuple[str, str]]) -> Headers:
                 break
             given.append((name.lower(), value))
     return given
+
+
+def given_back_with_error(upstream_headers: Iterable[tuple[str, str]]) -> Fields:
+    """As `given_back`, without what tells the client when to try again."""
+    return tuple([(name, value) for name, value in given_back(upstream_headers) if name not in HINTS])
 
 
 @lru_cache(256)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from switchyard.exchange import Failure
 from switchyard.relay.credentials import KEYRING, KeyMissing, resolve_key
-from switchyard.relay.headers import CREDENTIALS
+from switchyard.relay.headers import CREDENTIALS, Fields
 from switchyard.settings import Upstream
 
 SHORTEST_SECRET = 6
@@ -197,4 +197,18 @@ def redacted(failure: Failure, secrets: tuple[str, ...]) -> Failure:
         code=redacted_text(failure.error.code, secrets),
         param=redacted_text(failure.error.param, secrets),
     )
-    return replace(failure, error=error, body=redacted_bytes(failure.body, secrets))
+    return replace(
+        failure,
+        error=error,
+        body=redacted_bytes(failure.body, secrets),
+        headers=redacted_headers(failure.headers, secrets),
+    )
+
+
+def redacted_headers(headers: Iterable[tuple[str, str]], secrets: tuple[str, ...]) -> Fields:
+    """All of them are searched at once: hardly any upstream repeats a key in one."""
+    fields = tuple(headers)
+    values = "\n".join([value for _, value in fields])
+    if redacted_text(values, secrets) == values:
+        return fields
+    return tuple([(name, redacted_text(value, secrets)) for name, value in fields])

@@ -107,7 +107,7 @@ class Search:
         is_unclear = failure.status < 400 or failure.error.type is ErrorType.CONTEXT_OVERFLOW
         is_unclear = is_unclear or not failure.body.lstrip().startswith(b"{")
         reported = failure if same_protocol and failure.body and not is_unclear else None
-        return FinalError(failure.error, reported, last.upstream)
+        return FinalError(failure.error, reported, last.upstream, failure.headers)
 
     def _none_answered(self) -> FinalError:
         """The error that sums up all attempts, or states why there was none."""

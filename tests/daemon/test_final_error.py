@@ -164,6 +164,21 @@ def test_another_program_is_reported_when_to_come_back(bed: Bed, protocol: Proto
     assert ask(bed.daemon.url, protocol).header("retry-after") in ("29", "30")
 
 
+@pytest.mark.parametrize("code", [400, 401, 429, 500])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_an_error_keeps_the_request_id_and_the_limits_of_the_upstream(
+    bed: Bed, protocol: Protocol, code: int
+) -> None:
+    bed.script("rate limit")
+    kept = {"request-id": "req_1", "x-request-id": "req_2", "x-ratelimit-remaining-tokens": "0"}
+    own = {"x-should-retry": "true", "retry-after-ms": "5", "set-cookie": "a=b"}
+    echo = {"openai-processing-ms": f"key sk-of-mine {protocol}"}
+    bed.server.script(status(code, "refused", kept | own | echo))
+    response = ask(bed.daemon.url, protocol)
+    assert {name: response.header(name) for name in (*kept, *own)} == kept | dict.fromkeys(own)
+    assert response.header("openai-processing-ms") == "key [key]"
+
+
 @pytest.mark.parametrize("name", ["bad key", "no credit", "no such model"])
 def test_no_time_is_reported_where_no_wait_can_help(bed: Bed, name: str) -> None:
     bed.script(name)
