@@ -30,7 +30,12 @@ NEVER_FORWARDED = frozenset(
 """Hop-by-hop, credentials and traces of the client's machine."""
 NEVER_PREFIXES = ("x-forwarded-", "sec-", "proxy-", "x-switchyard-", "cf-", "access-control-")
 
-GIVEN_BACK = frozenset({"request-id", "x-request-id", "retry-after", "retry-after-ms", "x-should-retry"})
+GIVEN_BACK = frozenset(
+    """
+    request-id x-request-id x-oai-request-id retry-after retry-after-ms x-should-retry x-reasoning-included
+    """.split()
+)
+"""Codex adds its own estimate of earlier reasoning to the reported tokens unless it gets the last one."""
 HINTS = frozenset({"retry-after", "retry-after-ms", "x-should-retry"})
 """a final error states its own"""
 GIVEN_BACK_PREFIXES = ("anthropic-", "openai-", "x-ratelimit-", "x-codex-", "x-openai-")

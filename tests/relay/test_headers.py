@@ -39,6 +39,12 @@ def test_only_request_ids_and_rate_limits_go_back() -> None:
     ]
 
 
+def test_codex_is_told_that_the_reported_tokens_include_earlier_reasoning() -> None:
+    told = [("x-reasoning-included", "true"), ("x-oai-request-id", "req_1")]
+
+    assert given_back([*told, ("x-models-etag", "of a list that Switchyard does not serve")]) == told
+
+
 def test_what_goes_back_fits_into_what_clients_read() -> None:
     many = [(f"x-ratelimit-{number}", "x" * 1000) for number in range(100)]
 
