@@ -19,6 +19,13 @@ CLIENTS: dict[str, ProtocolName] = {
 """the names by which users call clients: their protocol, or the program"""
 
 THINKING_SUFFIX = "-thinking"
+OWN_NAMES = tuple(
+    """
+    kimi-k2-thinking kimi-vl-*-thinking qwen3-next-*-thinking qwen3-vl-*-thinking qwen3-omni-*-thinking
+    glm-4.1v-*thinking ernie-4.5-*-thinking longcat-flash-thinking
+    """.split()
+)
+"""Models of their own that end with the suffix: the name without it is another model or none."""
 LONG_CONTEXT_SUFFIX = "[1m]"
 CLAUDE_ALIAS = "claude-switchyard-"
 """before a model's name where a client shows only names of Claude"""
@@ -45,6 +52,9 @@ class ModelName(msgspec.Struct, frozen=True):
 
     def without_thinking(self) -> "ModelName | None":
         """The same with the `-thinking` suffix understood; None if there is none."""
+        name = self.model.rpartition("/")[2]
+        if any(matches(pattern, name) for pattern in OWN_NAMES):
+            return None
         bare = _without(self.model, THINKING_SUFFIX)
         return None if bare == self.model or not bare else ModelName(bare, self.upstream, thinking=True)
 

@@ -159,6 +159,15 @@ def test_a_thinking_suffix_turns_thinking_on_unless_the_full_name_is_listed(
     assert (candidate.model, candidate.thinking) == (sent, thinking)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["kimi-k2-thinking", "moonshotai/Kimi-K2-Thinking", "qwen/qwen3-vl-32b-thinking", "GLM-4.1V-9B-Thinking"],
+)
+def test_a_model_that_its_vendor_names_so_keeps_its_name(name: str) -> None:
+    [candidate] = route(settings({}), replace(ASK, model=name)).candidates
+    assert (candidate.model, candidate.thinking) == (name, False)
+
+
 def test_a_vendor_prefix_forces_its_upstream() -> None:
     found = route(settings({}, {"name": "Home Server"}), replace(ASK, model="home server,qwen"))
     assert names(found) == ["Home Server"]
