@@ -11,6 +11,7 @@ from switchyard.protocols.message_memory import Beginning, MessageMemory
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.passthrough.peek import ABSENT, Members, watched_members
 from switchyard.protocols.sessions import session_in_headers, session_in_user_id, thread_in_headers
+from switchyard.protocols.surrogates import without_halves
 from switchyard.protocols.wire import fields, text
 
 MAX_SESSION_CHARS = 200
@@ -39,6 +40,23 @@ class RequestSummary(msgspec.Struct, frozen=True):
 TOO_LONG = f"model: longer than {MAX_MODEL_CHARS} characters"
 
 _decode_value = msgspec.json.Decoder().decode
+
+
+def read_request(
+    protocol: ProtocolName, body: bytes, headers: dict[str, str], memory: MessageMemory | None = None
+) -> tuple[bytes, RequestSummary]:
+    """The body and what it wants. Raises BadRequest with one sentence that names the field.
+
+    Clients cut texts in the middle of a character, and JavaScript encodes its half as an escape that no decoder takes:
+    it is replaced, as the conversation could never go on otherwise.
+    """
+    try:
+        return body, read_request_summary(protocol, body, headers, memory)
+    except BadRequest:
+        whole = without_halves(body)
+        if whole == body:
+            raise
+    return whole, read_request_summary(protocol, whole, headers, memory)
 
 
 def read_request_summary(

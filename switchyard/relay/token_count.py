@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 
 from switchyard.protocols.codec import BadRequest
-from switchyard.protocols.request_summary import read_request_summary
+from switchyard.protocols.request_summary import read_request
 from switchyard.relay.credentials import KeyMissing, fetch_key
 from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.failures import AttemptFailed
@@ -31,7 +31,7 @@ class TokenCounter:
     async def count(self, body: bytes, headers: Headers, query: str, client: str) -> int:
         """Input tokens of the request, from the upstream that would answer it or by estimate."""
         try:
-            summary = read_request_summary("messages", body, dict(headers), self._dependencies.messages)
+            body, summary = read_request("messages", body, dict(headers), self._dependencies.messages)
         except BadRequest:
             return max(1, len(body) // 4)
         request = ClientRequest("messages", body, summary, headers, query, client)

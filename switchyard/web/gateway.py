@@ -21,7 +21,7 @@ from switchyard.protocols.names import PASSED_ENDPOINTS, PassedEndpoint, Protoco
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.protocols.passthrough.prepare import wants_compaction
 from switchyard.protocols.read_facts import PROGRAMS
-from switchyard.protocols.request_summary import read_request_summary
+from switchyard.protocols.request_summary import read_request
 from switchyard.relay.decompress import DecompressionBomb, UnpackError
 from switchyard.relay.failover import Relay
 from switchyard.relay.local_keys import local_keys
@@ -152,7 +152,7 @@ class Gateway:
         received = await take_body(scope, receive, self._limit)
         headers, query, body = _without_local_keys(scope, received, keys)
         try:
-            summary = read_request_summary(protocol, body, dict(headers), self._messages)
+            body, summary = read_request(protocol, body, dict(headers), self._messages)
         except BadRequest as bad:
             raise _Refused(WireError(ErrorType.INVALID_REQUEST, bad.message, 400, param=bad.param)) from None
         compacts = wants_compaction(protocol, body)

@@ -94,6 +94,21 @@ def test_only_the_models_name_changes_both_ways(bed: Bed, protocol: Protocol, wa
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_text_that_was_cut_within_a_character_is_sent_with_a_replacement(
+    bed: Bed, protocol: Protocol
+) -> None:
+    bed.server.script(answer(RICH))
+    text = "cut \ud83d, whole \U0001f682, a path C:\\ud83d"
+    sent = json.dumps(question(protocol, "asked", text, stream=False)).encode()
+
+    response = request(bed.daemon.url, "POST", PATHS[protocol], sent)
+
+    assert response.status == 200
+    expected = sent.replace(b"cut \\ud83d", b"cut \\ufffd").replace(b'"asked"', b'"sent-to-upstream"')
+    assert bed.server.requests[0].body == expected
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_model_named_twice_in_the_text_is_renamed_once(bed: Bed, protocol: Protocol) -> None:
     bed.server.script(exactly)
     text = 'the words "model": "asked" stand in a text'
