@@ -33,6 +33,7 @@ FORGOTTEN_ENDS = {
     "messages": b'event: message_stop\ndata: {"type":"message_stop"}\n\n',
 }
 """Some servers close the connection after the stop reason; the answer is complete."""
+NO_CHOICES = re.compile(rb'"choices"\s*:\s*(?:\[\s*\]|null)')
 ERROR_EVENT = re.compile(rb"\s*event: ?error")
 BARE_JSON = re.compile(rb"\s*\{")
 """Some servers break off with an error that is no event at all."""
@@ -358,7 +359,8 @@ def _has_content(raw: bytes) -> bool:
 
 def _accounts(summary: RecordSummary, raw: bytes) -> bool:
     """True for a record that reports usage and nothing else."""
-    return summary.usage is not None and not summary.content and b'"role"' not in raw
+    has_choices = raw.find(b'"choices"') >= 0 and NO_CHOICES.search(raw) is None
+    return summary.usage is not None and not summary.content and not has_choices
 
 
 def _holds_record(rest: bytes) -> bool:

@@ -141,6 +141,27 @@ def test_a_chat_stream_without_a_reason_for_its_end_is_cut_off(size: int) -> Non
     assert (out, seen.finished, seen.owes_an_end) == (stream, False, True)
 
 
+USAGE_OF_CHAT = b'"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}'
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        b'[{"index":0,"delta":{"audio":{"data":"AAAA"}},"finish_reason":null}]',
+        b'[{"index":0,"delta":{"content":"","annotations":[{"type":"url_citation"}]}}]',
+        b'[{"index":1,"delta":{},"finish_reason":"stop"}]',
+    ],
+    ids=["sound", "sources", "the end of a second choice"],
+)
+def test_usage_beside_something_of_a_choice_hides_nothing(choices: bytes) -> None:
+    begun = CHAT_STREAM[: CHAT_STREAM.index(b"\n\n") + 2]
+    record = b'data: {"id":"1","choices":%b,%b}\n\n' % (choices, USAGE_OF_CHAT)
+    alone = b'data: {"id":"1","choices": [ ],%b}\n\n' % USAGE_OF_CHAT
+    seen = PassthroughStream(CHAT, "asked", hide_usage=True)
+    assert seen.feed(begun + record + alone) == begun + record
+    assert seen.usage == Usage(input=3, output=2)
+
+
 DELTAS: dict[ProtocolName, bytes] = {
     "messages": b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":'
     b'{"type":"text_delta","text":"a \\"usage\\" and an \\"error\\""}}\n\n',
