@@ -43,7 +43,7 @@ def _summary(record: Record) -> RecordSummary:
     if is_broken(reason):
         return RecordSummary(error=chat.broken_off(choice), is_odd=True)
     return RecordSummary(
-        content=bool(reason) or (choice is not None and _has_content(choice)),
+        content=bool(reason) or any(map(_has_content, chunk.choices or ())),
         usage=chat.usage_in(chunk, choice),
         model=text(chunk.model) or None,
         stop_reason=stop_reason_of(reason) or StopReason.END_TURN if reason else None,
@@ -68,9 +68,9 @@ def _has_content(choice: chat.Choice) -> bool:
     delta = choice.delta or choice.message
     if delta is None:
         return bool(choice.text)
-    return bool(
-        delta.content or delta.tool_calls or delta.refusal or delta.function_call or chat.reasoning_of(delta)
-    )
+    calls = delta.tool_calls or delta.function_call
+    media = delta.audio or delta.images
+    return bool(delta.content or calls or delta.refusal or media or chat.reasoning_of(delta))
 
 
 def _count_deltas(records: bytes) -> int:

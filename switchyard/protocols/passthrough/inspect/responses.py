@@ -96,6 +96,7 @@ EVENTS: Events = {
     "response.queued": _start,
     "response.output_item.added": _added,
     "response.output_item.done": _done,
+    "response.image_generation_call.partial_image": lambda _: RecordSummary(content=True),
     "response.completed": _end,
     "response.done": _end,
     "response.incomplete": _end,

@@ -42,6 +42,13 @@ def at(stream: bytes) -> RecordSummary:
         (delta(reasoning="t"), RecordSummary(content=True, model="m"), False),
         (delta(reasoning_details=[{"text": "t"}]), RecordSummary(content=True, model="m"), False),
         (delta(refusal="no"), RecordSummary(content=True, model="m"), False),
+        (delta(audio={"id": "a", "data": "AAAA"}), RecordSummary(content=True, model="m"), False),
+        (delta(images=[{"type": "image_url"}]), RecordSummary(content=True, model="m"), False),
+        (
+            record({"choices": [{"index": 1, "delta": {"content": "a"}}]}),
+            RecordSummary(content=True),
+            False,
+        ),
         (call(0, "a", "f", ""), RecordSummary(content=True, model="m", fragments=(CALLED,)), True),
         (choice(message={"content": "a"}), RecordSummary(content=True, model="m"), True),
         (choice(text="a"), RecordSummary(content=True, model="m"), False),

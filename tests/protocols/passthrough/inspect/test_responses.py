@@ -63,6 +63,11 @@ SUMMARIES: list[tuple[dict[str, Any], RecordSummary, bool]] = [
         RecordSummary(content=True),
         False,
     ),
+    (
+        {"type": "response.image_generation_call.partial_image", "partial_image_b64": "AAAA"},
+        RecordSummary(content=True),
+        False,
+    ),
     ({"type": "response.output_item.done", "item": {"type": "message"}}, RecordSummary(content=True), True),
     (
         {"type": "response.output_item.done", "item": REASONING},
