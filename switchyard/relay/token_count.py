@@ -28,21 +28,21 @@ class TokenCounter:
     def __init__(self, dependencies: Dependencies) -> None:
         self._dependencies = dependencies
 
-    async def count(self, body: bytes, headers: Headers, query: str, client: str) -> int:
-        """Input tokens of the request, from the upstream that would answer it or by estimate."""
+    async def count(self, body: bytes, headers: Headers, query: str, client: str) -> bytes:
+        """The answer of the upstream that would answer the request, as it is, or an estimate in its form."""
         try:
             body, summary = read_request("messages", body, dict(headers), self._dependencies.messages)
         except BadRequest:
-            return max(1, len(body) // 4)
+            return _encoded(max(1, len(body) // 4))
         request = ClientRequest("messages", body, summary, headers, query, client)
         counted = await self._asked(request)
         if counted is not None:
             return counted
         if len(body) > OFF_LOOP_BYTES:
-            return await asyncio.to_thread(self._estimated, request)
-        return self._estimated(request)
+            return _encoded(await asyncio.to_thread(self._estimated, request))
+        return _encoded(self._estimated(request))
 
-    async def _asked(self, request: ClientRequest) -> int | None:
+    async def _asked(self, request: ClientRequest) -> bytes | None:
         dependencies, summary = self._dependencies, request.summary
         settings = dependencies.settings()
         ruled = await Ruling(dependencies, request).rule(settings, Preparation(request, dependencies.codecs))
@@ -57,7 +57,7 @@ class TokenCounter:
         except (TimeoutError, AttemptFailed, KeyMissing, BadRequest):
             return None
 
-    async def _call(self, request: ClientRequest, candidate: Candidate) -> int | None:
+    async def _call(self, request: ClientRequest, candidate: Candidate) -> bytes | None:
         upstream = candidate.upstream
         learned = self._dependencies.learned.get((candidate.name, candidate.model), {})
         target = target_for(candidate, "messages", learned)
@@ -86,7 +86,7 @@ class TokenCounter:
             answer = await reply.read_up_to(MAX_ANSWER_BYTES)
         finally:
             await reply.close()
-        return _tokens_in(answer) if reply.status == 200 else None
+        return answer if reply.status == 200 and _has_tokens(answer) else None
 
     def _estimated(self, request: ClientRequest) -> int:
         try:
@@ -96,11 +96,15 @@ class TokenCounter:
             return max(1, len(request.body) // 4)
 
 
-def _tokens_in(answer: bytes) -> int | None:
+def _has_tokens(answer: bytes) -> bool:
     try:
-        return msgspec.json.decode(answer, type=_Counted).input_tokens or None
+        return msgspec.json.decode(answer, type=_Counted).input_tokens != 0
     except msgspec.DecodeError:
-        return None
+        return False
+
+
+def _encoded(tokens: int) -> bytes:
+    return msgspec.json.encode(_Counted(tokens))
 
 
 class _Counted(msgspec.Struct):

@@ -225,8 +225,7 @@ class Gateway:
             await self._refuse("messages", self._reason(refused), send)
             return
         headers, query, body = _without_local_keys(scope, received, keys)
-        tokens = await self._counter.count(body, headers, query, client)
-        await respond(send, 200, JSON, msgspec.json.encode({"input_tokens": tokens}))
+        await respond(send, 200, JSON, await self._counter.count(body, headers, query, client))
 
     async def _models(self, path: str, scope: Scope, send: Send, *, is_head: bool) -> None:
         try:

@@ -281,6 +281,15 @@ def test_a_whole_body_for_a_client_that_wanted_a_stream_is_streamed(bed: Bed, pr
     assert text_of(protocol, response) == "Streamed after all"
 
 
+def test_a_count_of_tokens_is_returned_with_all_that_the_upstream_reports(bed: Bed) -> None:
+    counted = b'{"input_tokens": 42, "context_management": {"original_input_tokens": 50}}'
+    bed.server.script(fixed(whole(200, counted)))
+
+    response = bed.daemon.post("/v1/messages/count_tokens", question("messages", "asked"))
+
+    assert (response.status, response.body) == (200, counted)
+
+
 # --- headers -------------------------------------------------------------------
 
 
