@@ -40,7 +40,17 @@ class CommonHead:
 class AnswerWriter:
     """Writes one response in place of the server's own `send`, and keeps the server's state of it up to date."""
 
-    __slots__ = ("_app", "_common", "_cycle", "_head", "_held", "_is_bodiless", "_left", "_written_at")
+    __slots__ = (
+        "_app",
+        "_common",
+        "_cycle",
+        "_head",
+        "_held",
+        "_is_bodiless",
+        "_is_chunked",
+        "_left",
+        "_written_at",
+    )
 
     def __init__(self, app: AsgiApp, cycle: RequestResponseCycle, common: CommonHead) -> None:
         self._app = app
@@ -50,6 +60,7 @@ class AnswerWriter:
         self._left: int | None = None
         """bytes of the body still to be sent; None if its length is not declared"""
         self._is_bodiless = False
+        self._is_chunked = False
         self._held: list[bytes] = []
         """chunks to be written together shortly"""
         self._written_at = -math.inf
@@ -101,7 +112,9 @@ class AnswerWriter:
         pieces = [STATUS_LINE[status], self._common.written(cycle.default_headers), _lines(fields)]
         if not cycle.keep_alive and b"connection" not in sent:
             pieces.append(b"connection: close\r\n")
-        if length is None and not self._is_bodiless:
+        # a client of HTTP/1.0 knows no chunks: it reads until the connection closes
+        self._is_chunked = length is None and cycle.scope["http_version"] != "1.0"
+        if self._is_chunked and not self._is_bodiless:
             pieces.append(b"transfer-encoding: chunked\r\n")
         pieces.append(b"\r\n")
         self._head = b"".join(pieces)
@@ -131,6 +144,8 @@ class AnswerWriter:
             self._left -= len(body)
             if self._left < 0 or (is_last and self._left):
                 raise RuntimeError("the response body does not match its content-length")
+            return body
+        if not self._is_chunked:
             return body
         chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
         return chunk + b"0\r\n\r\n" if is_last else chunk

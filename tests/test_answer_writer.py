@@ -233,6 +233,18 @@ def test_an_old_client_is_reported_by_the_end_of_the_connection() -> None:
     assert body == b"Hello" and b"connection: close" in head
 
 
+def test_an_old_client_gets_a_body_that_grows_without_chunks() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"Hello", "more_body": True})
+        await send({"type": "http.response.body", "body": b" again"})
+
+    head, body = asked(app, b"GET / HTTP/1.0\r\nhost: x\r\n\r\n")
+
+    assert b"transfer-encoding" not in head and b"connection: close" in head
+    assert body == b"Hello again"
+
+
 @pytest.mark.parametrize("value", [b"a\r\nx-more: b", b"a\nb", b"a\rb", b"a\0b"])
 def test_a_header_cannot_add_another(value: bytes) -> None:
     head, body = asked(whole(b"Hello", 200, (b"x-odd", value)), GET)
