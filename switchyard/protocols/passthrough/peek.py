@@ -50,6 +50,7 @@ class Members(msgspec.Struct, frozen=True):
     client_metadata: msgspec.Raw = ABSENT
     store: msgspec.Raw = ABSENT
     previous_response_id: msgspec.Raw = ABSENT
+    background: msgspec.Raw = ABSENT
 
     def get(self, name: str) -> msgspec.Raw | None:
         raw: msgspec.Raw = getattr(self, name)

@@ -21,6 +21,7 @@ from switchyard.protocols.wire import entries
 COMPACTION_TRIGGER = b'"compaction_trigger"'
 HINTS = frozenset({"cache_control", "prompt_cache_key", "stream_options"})
 """Without these the answer is the same."""
+NOT_FETCHED = "Switchyard cannot fetch the answer later"
 LISTS = ("tools", "stop")
 EXPRESSED_ELSEWHERE = {
     "max_tokens": "max_completion_tokens",
@@ -156,7 +157,7 @@ def repair_losses(
         # by the client itself
         gone, fewer = _without_tools(gone), _without_tools(fewer)
     return (
-        *(Loss(name, NOT_TAKEN) for name in (*gone, *fewer)),
+        *(Loss(name, NOT_FETCHED if name == "background" else NOT_TAKEN) for name in (*gone, *fewer)),
         *(Loss(name, f"this upstream gives at most {after[name]}") for name in less),
         *(Loss(name, NOT_TAKEN) for name in omitted),
     )

@@ -91,6 +91,12 @@ def _is_foreign_id(type_: object, id: object) -> bool:
     return prefix is not None and isinstance(id, str) and not id.startswith(prefix)
 
 
+def _answer_at_once(body: Body, _target: Target) -> None:
+    """Switchyard does not fetch stored answers: one that is written in the background would be lost."""
+    if body.get("background") and not body.get("stream"):
+        drop(body, ("background",))
+
+
 def _drop_reasoning(body: Body, _target: Target) -> None:
     drop(body, ("reasoning",))
     include = entries(body.get("include"))
@@ -175,6 +181,7 @@ RESPONSES = Table(
             looks_at=("images",),
             sign=IMAGE,
         ),
+        Change(by=_answer_at_once),
         Cap(members=("max_output_tokens",)),
         Change(by=_drop_reasoning, looks_at=("reasoning_effort",), value="none"),
         Clamp(member="reasoning", inside="effort"),

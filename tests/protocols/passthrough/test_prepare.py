@@ -87,6 +87,11 @@ def test_the_loss_of_a_longer_answer_tells_the_limit() -> None:
     )
 
 
+def test_the_loss_of_the_background_is_not_the_upstreams() -> None:
+    (loss,) = repair_losses({"background": True}, {}, b"", b"")
+    assert loss == Loss("background", "Switchyard cannot fetch the answer later")
+
+
 MARK = b'{"type":"text","text":"a","cache_control":{"type":"ephemeral"}}'
 SEAL = carrier.pack("text", "", {}).encode()
 MADE_SEARCH = b'{"type":"server_tool_use","id":"srvtoolu_swyd_1","name":"web_search","input":{}}'

@@ -51,6 +51,17 @@ def test_a_longer_answer_than_it_gives_is_not_asked_for() -> None:
     assert repaired(can, max_output_tokens=4000) == (False, {**BODY, "max_output_tokens": 4000})
 
 
+@pytest.mark.parametrize(("stream", "kept"), [(False, False), (None, False), (True, True)])
+def test_an_answer_that_could_not_be_fetched_later_is_requested_at_once(
+    stream: bool | None, kept: bool
+) -> None:
+    background = {"background": True} if kept else {}
+    assert repaired(Capabilities(), background=True, stream=stream) == (
+        not kept,
+        {**BODY, "stream": stream, **background},
+    )
+
+
 REASONING: list[tuple[dict[str, Any], list[dict[str, Any]]]] = [
     (carried("reasoning", "gpt", NATIVE), [NATIVE]),
     (carried("reasoning", "other", NATIVE), []),
