@@ -52,8 +52,9 @@ def _delta(event: Json) -> RecordSummary:
     delta = fields(event.get("delta"))
     signature = text(delta.get("signature"))
     texts = (text(delta.get(name)) for name in ("text", "thinking", "partial_json"))
-    has_content = bool(signature) or any(texts) or bool(fields(delta.get("citation")))
-    return RecordSummary(content=has_content, signature=signature or None)
+    # thinking that is not shown is reported by its length so far
+    others = signature or fields(delta.get("citation")) or delta.get("estimated_tokens")
+    return RecordSummary(content=any(texts) or bool(others), signature=signature or None)
 
 
 def _block(event: Json) -> RecordSummary:

@@ -45,6 +45,16 @@ SUMMARIES: dict[str, tuple[bytes, RecordSummary]] = {
     "text": (bd(0, "x"), RecordSummary(content=True)),
     "no text": (bd(0, ""), RecordSummary()),
     "thought": (thought(0, "x"), RecordSummary(content=True)),
+    "the length of a hidden thought": (
+        record(
+            {
+                "type": "content_block_delta",
+                "index": 0,
+                "delta": {"type": "thinking_delta", "thinking": "", "estimated_tokens": 50},
+            }
+        ),
+        RecordSummary(content=True),
+    ),
     "arguments": (args(0, "{"), RecordSummary(content=True)),
     "no arguments": (args(0, ""), RecordSummary()),
     "a signature": (sig(0, "S"), RecordSummary(content=True, signature="S")),
