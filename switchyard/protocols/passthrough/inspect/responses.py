@@ -36,6 +36,10 @@ DELTAS = tuple(
 )
 
 
+EMPTY_ITEMS = frozenset({"", "message", "reasoning"})
+"""Items that open empty."""
+
+
 def _summary(record: Record) -> RecordSummary:
     event, type = typed_event(record)
     if event is not None and type.endswith(".delta"):
@@ -62,8 +66,8 @@ def _start(event: Json) -> RecordSummary:
 
 
 def _added(event: Json) -> RecordSummary:
-    """An empty message is no answer yet; a call is."""
-    return RecordSummary(content=text(fields(event.get("item")).get("type")) in CALL_KINDS, opens=True)
+    """An empty message is no answer yet; a call is, also one that the service itself has begun to run."""
+    return RecordSummary(content=text(fields(event.get("item")).get("type")) not in EMPTY_ITEMS, opens=True)
 
 
 def _done(event: Json) -> RecordSummary:

@@ -52,6 +52,11 @@ SUMMARIES: list[tuple[dict[str, Any], RecordSummary, bool]] = [
         True,
     ),
     (
+        {"type": "response.output_item.added", "item": {"type": "image_generation_call"}},
+        RecordSummary(content=True, opens=True),
+        True,
+    ),
+    (
         {"type": "response.output_text.delta", "delta": 'say "error" and "response.completed"'},
         RecordSummary(content=True),
         False,
