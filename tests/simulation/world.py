@@ -33,6 +33,7 @@ from tests.simulation.watcher import Watcher
 PATIENCE_SECONDS = 3 * 3600.0
 """in simulated time: by then every request has ended"""
 QUIET_SECONDS = 6.0
+LOOK_SECONDS = 0.5
 """after the last client: what drains, is written or is noticed late is over by then"""
 
 
@@ -100,13 +101,19 @@ class World:
         if not self.stops:
             DISK.state = "fine"
             await asyncio.sleep(QUIET_SECONDS)
-            while any(one.kind == "activation" for one in self.application.recent.running()):
-                await asyncio.sleep(0.5)
-            await asyncio.sleep(QUIET_SECONDS)
+            await self._without_activations(QUIET_SECONDS)
             self.invariants.check_quiet()
             self._stop()
         await asyncio.wait_for(serving, PATIENCE_SECONDS)
         self.invariants.check_end(ended[0])
+
+    async def _without_activations(self, seconds: float) -> None:
+        """Until none has run for so long: one that fails is tried again after some minutes."""
+        quiet = 0.0
+        while quiet < seconds:
+            await asyncio.sleep(LOOK_SECONDS)
+            is_running = any(one.kind == "activation" for one in self.application.recent.running())
+            quiet = 0.0 if is_running else quiet + LOOK_SECONDS
 
     async def _meanwhile(self) -> None:
         events = asyncio.create_task(self._events(), name="events")
