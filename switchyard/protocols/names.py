@@ -52,11 +52,12 @@ class ModelName(msgspec.Struct, frozen=True):
 
     def without_thinking(self) -> "ModelName | None":
         """The same with the `-thinking` suffix understood; None if there is none."""
-        name = self.model.rpartition("/")[2]
-        if any(matches(pattern, name) for pattern in OWN_NAMES):
-            return None
         bare = _without(self.model, THINKING_SUFFIX)
-        return None if bare == self.model or not bare else ModelName(bare, self.upstream, thinking=True)
+        if bare == self.model or not bare:
+            return None
+        name = self.model.rpartition("/")[2]
+        is_own = any(matches(pattern, name) for pattern in OWN_NAMES)
+        return None if is_own else ModelName(bare, self.upstream, thinking=True)
 
 
 def _without(text: str, suffix: str) -> str:
