@@ -297,7 +297,9 @@ def _remedy(path: str) -> str:
         return "send a POST"
     if _list_of_models(path):
         return "send a GET"
-    return "use /v1/messages, /v1/chat/completions, /v1/responses, /v1/models"
+    return (
+        "use /v1/messages, /v1/chat/completions, /v1/responses, /v1/embeddings, /v1/completions or /v1/models"
+    )
 
 
 class _Refused(Exception):

@@ -159,7 +159,7 @@ def test_anything_else_is_an_error_and_never_proxied(bed: Bed, method: str, path
         ("GET", "/v1/messages/count_tokens", "send a POST"),
         ("POST", "/openai/models", "send a GET"),
         ("POST", "/chat/completions", "use /v1/messages, /v1/chat/completions"),
-        ("GET", "/v1", "use /v1/messages, /v1/chat/completions"),
+        ("GET", "/v1", "use /v1/messages, /v1/chat/completions, /v1/responses, /v1/embeddings, "),
     ],
 )
 def test_a_wrong_path_is_refused_with_the_right_one(bed: Bed, method: str, path: str, remedy: str) -> None:
