@@ -119,6 +119,7 @@ class Answering:
     async def interrupted(self) -> None:
         """The daemon ends before the answer does: the client gets an error, in a stream as its last record."""
         if self._end_record.is_written:
+            await self._sink.cut()
             return
         stream = None if self._answer is None else self._answer.held.stream
         if stream is None or not self._sink.started:

@@ -50,8 +50,10 @@ class Client:
         self.is_cut = True
 
 
-def left_during(record: Callable[[asyncio.Event, Exchange], Awaitable[None]]) -> list[Exchange]:
-    """What is recorded of a request whose client leaves while its end is being written down."""
+def left_during(
+    record: Callable[[asyncio.Event, Exchange], Awaitable[None]], client: Client, *reason: str
+) -> list[Exchange]:
+    """What is recorded of a request that is cancelled, for this reason, while its end is being written down."""
     recorded: list[Exchange] = []
 
     async def scenario() -> None:
@@ -64,11 +66,11 @@ def left_during(record: Callable[[asyncio.Event, Exchange], Awaitable[None]]) ->
 
         relay = Relay(replace(bed.dependencies, record=slowly))
         request = ClientRequest("messages", BODY, read_request_summary("messages", BODY, {}), [])
-        asking = asyncio.create_task(relay.answer(request, Client()))
+        asking = asyncio.create_task(relay.answer(request, client))
         await reached.wait()
-        asking.cancel()
+        asking.cancel(*reason)
         await asyncio.wait([asking])
-        assert asking.cancelled()
+        assert asking.cancelled() == (not reason)
         assert bed.under_way("demo") == 0
         await bed.close()
 
@@ -82,9 +84,18 @@ async def never_done(reached: asyncio.Event, _: Exchange) -> None:
 
 
 def test_an_answer_that_had_ended_when_its_client_left_is_recorded_once_and_stays_what_it_was() -> None:
-    (exchange,) = left_during(never_done)
+    (exchange,) = left_during(never_done, Client())
     assert exchange.outcome is Outcome.OK
     assert exchange.usage is not None
+
+
+def test_a_recorded_answer_that_was_not_sent_yet_is_cut_when_the_daemon_ends_at_once() -> (
+    None
+):
+    client = Client()
+    (exchange,) = left_during(never_done, client, "the daemon ends at once")
+    assert exchange.outcome is Outcome.OK
+    assert client.is_cut
 
 
 # --- the end of an answer ------------------------------------------------------
