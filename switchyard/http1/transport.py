@@ -25,6 +25,8 @@ SLEPT_SECONDS = 5.0
 STALE_SECONDS = 1.0
 """a stale connection fails within a round trip"""
 
+REQUEST_TIMEOUT = 408
+
 Clock = Callable[[], float]
 
 
@@ -74,13 +76,19 @@ class Http1Transport:
         if connection is not None:
             began = self._monotonic()
             try:
-                return self._noted(connection, await connection.exchange(head, body, skips_body=skips_body))
+                reply = await connection.exchange(head, body, skips_body=skips_body)
+                if not (_closes_idle(reply) and self._is_soon(began)):
+                    return self._noted(connection, reply)
+                await reply.close()
             except Unanswered:
                 # closed while idle, noticed too late; after longer the server may have begun to work on the request
-                if self._monotonic() - began > STALE_SECONDS:
+                if not self._is_soon(began):
                     raise
         connection = await self._dial(target.origin, connect_seconds)
         return self._noted(connection, await connection.exchange(head, body, skips_body=skips_body))
+
+    def _is_soon(self, began: float) -> bool:
+        return self._monotonic() - began <= STALE_SECONDS
 
     async def _dial(self, origin: Origin, connect_seconds: float) -> Connection:
         connection = await self._dialer.dial(origin, connect_seconds, lambda: Connection(origin, self))
@@ -219,3 +227,8 @@ class Http1Transport:
         self._idle = {origin: idle for origin, idle in self._idle.items() if idle}
         if self._idle:
             self._sweep = asyncio.get_running_loop().call_later(self._idle_seconds / 2, self._close_stale)
+
+
+def _closes_idle(reply: RawReply) -> bool:
+    """True if it answers no request: https://www.rfc-editor.org/rfc/rfc9110.html#section-15.5.9"""
+    return reply.status == REQUEST_TIMEOUT and ("connection", "close") in reply.headers

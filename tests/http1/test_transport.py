@@ -263,6 +263,35 @@ def test_a_new_connection_that_dies_unanswered_is_a_failure(run: Run, how: str) 
     assert run(work) == 1
 
 
+@pytest.mark.parametrize(
+    ("is_used", "closing", "expected"),
+    [
+        pytest.param(True, "connection: close\r\n", (200, 2), id="closed while idle"),
+        pytest.param(True, "", (408, 1), id="an answer, after which the connection stays open"),
+        pytest.param(False, "connection: close\r\n", (408, 1), id="an answer on a new connection"),
+    ],
+)
+def test_a_server_may_announce_with_408_that_it_closes_an_idle_connection(
+    run: Run, is_used: bool, closing: str, expected: tuple[int, int]
+) -> None:
+    """https://www.rfc-editor.org/rfc/rfc9110.html#section-15.5.9"""
+
+    async def script(talk: Talk) -> None:
+        if is_used or talk.number > 0:
+            await talk.hear()
+            await talk.say(ok())
+        await talk.hear()
+        await talk.say(f"HTTP/1.1 408 Request Timeout\r\n{closing}content-length: 0\r\n\r\n".encode())
+
+    async def work(transport: Http1Transport) -> tuple[int, int]:
+        async with RawServer(script) as server:
+            if is_used:
+                await post(transport, server.url)
+            return (await post(transport, server.url)).status, server.connection_count
+
+    assert run(work) == expected
+
+
 def test_the_connection_that_replaces_a_stale_one_gets_no_second_chance(run: Run) -> None:
     async def script(talk: Talk) -> None:
         await talk.hear()

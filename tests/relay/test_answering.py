@@ -89,9 +89,7 @@ def test_an_answer_that_had_ended_when_its_client_left_is_recorded_once_and_stay
     assert exchange.usage is not None
 
 
-def test_a_recorded_answer_that_was_not_sent_yet_is_cut_when_the_daemon_ends_at_once() -> (
-    None
-):
+def test_a_recorded_answer_that_was_not_sent_yet_is_cut_when_the_daemon_ends_at_once() -> None:
     client = Client()
     (exchange,) = left_during(never_done, client, "the daemon ends at once")
     assert exchange.outcome is Outcome.OK
