@@ -22,6 +22,7 @@ ERRORS = {
     "overloaded": (429, 429, 503, 529),
     "broken": (401, 403, 402, 400, 501),
 }
+SURPLUS = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\r\n"
 CHUNKED = b"transfer-encoding: chunked\r\n"
 PACKED = b"content-encoding: gzip\r\ntransfer-encoding: chunked\r\n"
 CLOSED = b"connection: close\r\n"
@@ -94,6 +95,8 @@ class Connection:
         self._account: tuple[str, str, bool] | None = None
         """of the request that is under way"""
         self._has_answered = False
+        self._surplus_bytes = 0
+        """that follow the last answer and belong to none"""
         self._stays_open = True
         self._framing = CHUNKED
         self._asked: Asked
@@ -121,7 +124,7 @@ class Connection:
         books.begun(name, key, books.under_way[self._account] if has_slot else 0)
 
     def _read_by_daemon(self) -> None:
-        if self._has_answered and not self._near._incoming.size:
+        if self._has_answered and self._near._incoming.size <= self._surplus_bytes:
             self._over()
 
     def _over(self) -> None:
@@ -214,7 +217,8 @@ class Connection:
     async def _surplus(self) -> None:
         """Bytes that belong to no request follow."""
         await self._fine()
-        self._peer.write(b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\r\n")
+        self._surplus_bytes = len(SURPLUS)
+        self._peer.write(SURPLUS)
         self._stays_open = False
 
     async def _closing(self) -> None:
