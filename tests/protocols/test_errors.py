@@ -490,6 +490,22 @@ def test_an_error_inside_a_regular_answer_is_found(
     assert decode_embedded_error(record) == expected
 
 
+@pytest.mark.parametrize(
+    "code",
+    """
+    invalid_prompt cyber_policy bio_policy misalignment_policy_violation content_policy_violation
+    inference_hook_denied access_program_not_enabled data_residency_mismatch invalid_image invalid_image_format
+    invalid_base64_image invalid_image_url image_too_large image_too_small image_parse_error
+    image_content_policy_violation invalid_image_mode image_file_too_large unsupported_image_media_type
+    empty_image_file failed_to_download_image image_file_not_found invalid_audio invalid_audio_data
+    invalid_audio_format audio_too_large missing_audio_sample_rate
+    """.split(),
+)
+def test_a_failed_response_of_openai_that_refuses_the_request_is_no_failure_of_the_server(code: str) -> None:
+    record = {"type": "response.failed", "response": {"error": {"code": code, "message": "m"}}}
+    assert decode_embedded_error(record) == WireError(T.INVALID_REQUEST, "m", 400, code=code)
+
+
 def test_an_empty_body_with_an_error_of_minimax_is_an_error_in_spite_of_its_choices() -> None:
     error = decode_embedded_error(
         {"choices": None, "base_resp": {"status_code": 1008, "status_msg": "no balance"}}

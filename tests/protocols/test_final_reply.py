@@ -17,7 +17,7 @@ from switchyard.protocols.errors.final_reply import (
     error_in_stream,
     reply,
 )
-from switchyard.protocols.errors.table import encode_error, usual_status
+from switchyard.protocols.errors.table import FINAL_CODES, encode_error, usual_status
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
 from switchyard.protocols.neutral import ErrorType, WireError
 
@@ -114,6 +114,13 @@ def test_codex_gets_a_failed_response_with_a_code_that_shows_the_message(kind: E
         "code": "context_length_exceeded" if overflow else "invalid_prompt",
         "message": error(kind).message,
     }
+
+
+@pytest.mark.parametrize("code", sorted(FINAL_CODES))
+def test_codex_gets_the_code_of_a_refusal_that_it_explains(code: str) -> None:
+    refused = WireError(ErrorType.INVALID_REQUEST, "flagged", 400, code=code)
+    answer = reply(CODECS["responses"], refused, ENDINGS[CODEX][refused.type], stream=True)
+    assert failed(answer.body) == {"code": code, "message": "flagged"}
 
 
 @pytest.mark.parametrize("kind", ErrorType)

@@ -28,7 +28,12 @@ STATUS_TYPES: Mapping[int, ErrorType] = {
 NAMES: Mapping[ErrorType, str] = {
     ErrorType.INVALID_REQUEST: """
         invalid_request_error invalid_request bad_request badrequesterror invalid_argument invalid_prompt
-        unsupported_parameter unsupported_value invalid_value 40001 40302 minimax_2013""",
+        unsupported_parameter unsupported_value invalid_value 40001 40302 minimax_2013
+        access_program_not_enabled data_residency_mismatch
+        invalid_image invalid_image_format invalid_base64_image invalid_image_url invalid_image_mode
+        image_too_large image_too_small image_parse_error image_file_too_large image_file_not_found
+        unsupported_image_media_type empty_image_file failed_to_download_image
+        invalid_audio invalid_audio_data invalid_audio_format audio_too_large missing_audio_sample_rate""",
     ErrorType.CONTEXT_OVERFLOW: """
         context_length_exceeded context_length_exceeded_error context_window_exceeded
         model_context_window_exceeded exceed_context_size_error 40303 minimax_1039 1261""",
@@ -65,7 +70,10 @@ NAMES: Mapping[ErrorType, str] = {
 The numbers are those of FastChat (five digits), MiniMax (`base_resp`) and Zhipu (four digits).
 """
 FILTER_NAMES = frozenset(
-    {"contentfilter", "contentpolicyviolation", "datainspectionfailed", "sensitivewordsdetected", "1301"}
+    """
+    contentfilter contentpolicyviolation imagecontentpolicyviolation cyberpolicy biopolicy
+    misalignmentpolicyviolation inferencehookdenied datainspectionfailed sensitivewordsdetected 1301
+    """.split()
 )
 """A content filter has refused the request: its words quote the user."""
 VAGUE_TYPES = frozenset({ErrorType.INVALID_REQUEST, ErrorType.SERVER, ErrorType.NOT_FOUND})

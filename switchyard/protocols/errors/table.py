@@ -82,6 +82,14 @@ TABLE: Mapping[ErrorType, Rows] = {
 """Claude Code decides by the type, whatever the status. Codex retries after the stream codes `server_error`,
 `rate_limit_exceeded` and unknown ones, and stops at the others."""
 
+FINAL_CODES = frozenset(
+    """
+    cyber_policy bio_policy misalignment_policy_violation content_policy_violation inference_hook_denied
+    access_program_not_enabled invalid_audio
+    """.split()
+)
+"""Codes of refused requests that Codex explains, and does not repeat either."""
+
 
 THREAD_NOT_FOUND = "thread_not_found"
 """The code by which Anthropic's SDKs learn that they must send the whole conversation."""
@@ -103,7 +111,9 @@ def error_record(protocol: ProtocolName, error: WireError, opening: bytes = b"")
 
 def failure(error: WireError) -> Json:
     """The `error` of a failed response."""
-    return {"code": _row("responses", error).stream_code, "message": _with_hint(error)}
+    keeps = error.type is ErrorType.INVALID_REQUEST and error.code in FINAL_CODES
+    code = error.code if keeps else _row("responses", error).stream_code
+    return {"code": code, "message": _with_hint(error)}
 
 
 def broken_answer(message: str) -> WireError:
