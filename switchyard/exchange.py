@@ -30,7 +30,7 @@ class FailureKind(StrEnum):
 
 SUMMARY_CHARS = 200
 
-FailureCause = Literal["", "unknown_host", "tls", "address", "redirect", "final", "withheld"]
+FailureCause = Literal["", "unknown_host", "tls", "address", "redirect", "final", "withheld", "client_key"]
 """The cause of a failure beyond its kind; all except an unknown host are permanent."""
 
 

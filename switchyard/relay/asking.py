@@ -21,7 +21,7 @@ from switchyard.relay.attempt import HeldAnswer, Reader, Stream, attempt
 from switchyard.relay.credentials import KeyMissing, NoClientKey, key_at_hand, key_in_keychain
 from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.failures import NESTED, AttemptFailed, protocol_failure, refused_failure
-from switchyard.relay.headers import Headers, upstream_headers
+from switchyard.relay.headers import Headers, own_credentials, upstream_headers
 from switchyard.relay.limit_learning import LimitLearning
 from switchyard.relay.local_keys import without_local_keys
 from switchyard.relay.measuring import may_exceed_window, needs_of, with_window_losses, within_window
@@ -177,7 +177,7 @@ class Asking:
             key = "" if outgoing is None else outgoing.key
             secrets = secrets_of(candidate.upstream, self._request.headers, key)
             failure = self._without_endpoint(redacted(failed.failure, secrets))
-            return Refusal(failure, outgoing)
+            return Refusal(self._of_key(failure, candidate.upstream), outgoing)
         except asyncio.CancelledError as cancelled:
             if outgoing is not None and is_departure(cancelled):
                 self._exchange.usage = outgoing.usage_so_far
@@ -191,6 +191,13 @@ class Asking:
             return failure
         error = replace(failure.error, message=f"{failure.status} for /{endpoint}: {failure.message}")
         return replace(failure, kind=FailureKind.REFUSED_REQUEST, error=error)
+
+    def _of_key(self, failure: Failure, upstream: Upstream) -> Failure:
+        """A client's own key that is refused costs the entry nothing: other requests have other keys."""
+        is_clients = upstream.key == "client" and own_credentials(self._request.headers)
+        if failure.error.type is not ErrorType.AUTHENTICATION or not is_clients:
+            return failure
+        return replace(failure, cause="client_key")
 
     async def learn(self, candidate: Candidate, note: Attempt, failure: Failure, refused: Prepared) -> str:
         """Why the request is sent to this upstream once more, changed; "" if nothing is left to be tried."""

@@ -5,6 +5,7 @@ import math
 from switchyard.exchange import Exchange
 from switchyard.protocols.client_program import program_of
 from switchyard.protocols.errors.final_reply import (
+    CLIENT_KEY,
     ENDINGS,
     JSON,
     Cause,
@@ -58,6 +59,8 @@ class ErrorReturn:
         recovery = final.recovery_seconds
         cause = situation or cause_of(final.error, recovery, hold_used_up=final.hold_used_up)
         ending = ending_for(self._request, cause)
+        if final.of_client_key and ending.type is not None:
+            ending = CLIENT_KEY
         if ending.form is Form.CUT:
             await self._end_record.write()
             await self._sink.cut()
@@ -106,6 +109,7 @@ class ErrorReturn:
         if (
             ending.stops_retries
             and final.reported is None
+            and not final.of_client_key
             and final.error.type is not ErrorType.INVALID_REQUEST
         ):
             remember(self._dependencies, self._request, final.error, self._settings)

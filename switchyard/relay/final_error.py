@@ -55,6 +55,8 @@ class FinalError(msgspec.Struct, frozen=True):
     """those that came with the error"""
     recovery_seconds: float | None = None
     """until the first upstream may answer again, if known"""
+    of_client_key: bool = False
+    """the client's own key was refused, which it may renew"""
     hold_used_up: bool = False
     """the hold time of the turn is used up: clients that wait by themselves get the time of the recovery"""
 
@@ -106,6 +108,7 @@ def all_failed(attempts: Sequence[Attempt], skipped: Sequence[Skip], now: Moment
         replace(error, message=message, retry_after=None),
         headers=chosen.failure.headers,
         recovery_seconds=recovery,
+        of_client_key=chosen.failure.cause == "client_key",
     )
 
 

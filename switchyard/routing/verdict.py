@@ -84,7 +84,7 @@ def charge_for(failure: Failure) -> Charge:
     error = failure.error
     if failure.kind in NETWORK:
         return ERROR
-    if failure.kind is FailureKind.REFUSED_REQUEST:
+    if failure.kind is FailureKind.REFUSED_REQUEST or failure.cause == "client_key":
         return NOTHING
     charge = CHARGES.get(error.type, ERROR)
     if charge.weight == "none":

@@ -184,6 +184,26 @@ def test_the_next_upstream_answers_and_other_clients_are_served_at_once(tmp_path
     assert len(first.requests) == 1 and LONG.encode() not in sent(first) + sent(second)
 
 
+PROGRAMS: dict[str, Protocol] = {"claude-cli/2.1.332": "messages", "codex_exec/0.171.0": "responses"}
+
+
+@pytest.mark.parametrize("agent", PROGRAMS)
+def test_a_refused_key_of_the_client_is_reported_as_that_and_costs_the_entry_nothing(
+    tmp_path: Path, agent: str
+) -> None:
+    """Claude Code and Codex renew their logins after 401, and ask again at once."""
+    protocol = PROGRAMS[agent]
+    with ScriptedUpstream(status(401, "expired"), say("yes")) as server:
+        entry = upstream("a", server.url, protocol) | {"key": "client"}
+        with Daemon(tmp_path, settings(entry)) as daemon:
+            headers = {"user-agent": agent, "authorization": f"Bearer {OWN}"}
+            refused = ask(daemon.url, protocol, headers=headers)
+            state = daemon.get("/api/state").json["upstreams"][0]["state"]
+            renewed = ask(daemon.url, protocol, headers=headers | {"authorization": "Bearer renewed"})
+    assert (refused.status, refused.header("x-should-retry"), state) == (401, "false", "ready")
+    assert text_of(protocol, renewed) == "yes"
+
+
 def test_an_entry_that_states_a_credential_header_needs_none_of_the_client(tmp_path: Path) -> None:
     with ScriptedUpstream(say("yes")) as server:
         entry = upstream("a", server.url, headers={"Authorization": "Bearer of-the-file"}) | {"key": "client"}

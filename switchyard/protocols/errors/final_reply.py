@@ -128,6 +128,15 @@ CODEX: Mapping[Cause, Ending] = {
     Situation.SHUTTING_DOWN: Ending(Form.CUT, "repeats the stream and waits until a daemon listens again"),
 }
 
+CLIENT_KEY = Ending(
+    Form.ERROR,
+    "renews its login, or ends the turn and shows the message",
+    usual_status(ErrorType.AUTHENTICATION),
+    ErrorType.AUTHENTICATION,
+    stops_retries=True,
+)
+"""Claude Code and Codex: the key that the upstream refused is their own."""
+
 # --- every other program -------------------------------------------------------
 
 _AS_IT_IS = Ending(Form.ERROR, "programs have their own rules for each status", hints=True)
