@@ -15,7 +15,7 @@ from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.end_record import EndRecord
 from switchyard.relay.error_return import ErrorReturn, ending_for
 from switchyard.relay.final_error import FinalError
-from switchyard.relay.headers import Headers, answer_headers, dropped_header, given_back
+from switchyard.relay.headers import Headers, answer_headers, dropped_header, given_back, with_model_name
 from switchyard.relay.keep_alive import KeepAlive
 from switchyard.relay.open_answer import OpenAnswer
 from switchyard.relay.origin import answered_of
@@ -223,7 +223,8 @@ class Answering:
     async def _start(self, headers: Headers, answer: Answer) -> None:
         if self._sink.started:
             return
-        sent = [*headers, *redacted_headers(given_back(answer.held.reply.headers), self._secrets)]
+        given = redacted_headers(given_back(answer.held.reply.headers), self._secrets)
+        sent = [*headers, *with_model_name(given, answer.candidate.model, self._exchange.requested_model)]
         sent += answer_headers(answer.candidate.upstream.name, len(self._exchange.attempts))
         if losses := self._exchange.losses:
             sent.append(dropped_header(losses))

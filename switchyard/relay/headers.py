@@ -39,6 +39,8 @@ GIVEN_BACK = frozenset(
 HINTS = frozenset({"retry-after", "retry-after-ms", "x-should-retry"})
 """a final error states its own"""
 GIVEN_BACK_PREFIXES = ("anthropic-", "openai-", "x-ratelimit-", "x-codex-", "x-openai-")
+MODEL_HEADERS = frozenset({"openai-model", "x-openai-model"})
+"""Codex warns of a flagged account if they name another model than the one that it requested."""
 MAX_GIVEN_BACK = 8 * 1024
 """clients refuse an answer with more than 16 KB of headers"""
 MAX_DROPPED_CHARS = 1000
@@ -141,6 +143,14 @@ def given_back(upstream_headers: Iterable[tuple[str, str]]) -> Headers:
 def given_back_with_error(upstream_headers: Iterable[tuple[str, str]]) -> Fields:
     """As `given_back`, without what tells the client when to try again."""
     return tuple([(name, value) for name, value in given_back(upstream_headers) if name not in HINTS])
+
+
+def with_model_name(headers: Fields, sent: str, requested: str) -> Headers:
+    """The headers with the requested model in place of the one that was sent to the upstream, as in the body."""
+    return [
+        (name, requested if name in MODEL_HEADERS and value.lower() == sent.lower() else value)
+        for name, value in headers
+    ]
 
 
 @lru_cache(256)

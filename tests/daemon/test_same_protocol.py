@@ -356,3 +356,15 @@ def test_many_at_once(bed: Bed) -> None:
         thread.join(PATIENCE_SECONDS)
     assert texts == [RICH.text] * 60
     wait_until(lambda: len(bed.daemon.journal()) == before + 60, "60 lines")
+
+
+@pytest.mark.parametrize(("stated", "shown"), [("GPT-5.5", "gpt-5.6"), ("gpt-5.2", "gpt-5.2")])
+def test_a_header_names_the_requested_model_unless_the_upstream_chose_another_itself(
+    tmp_path: Path, stated: str, shown: str
+) -> None:
+    """For any other, Codex reports that the account was flagged."""
+    with ScriptedUpstream(say("yes", headers={"openai-model": stated})) as server:
+        entry = upstream("a", server.url, "responses", models={"gpt-5.6": "gpt-5.5"})
+        with Daemon(tmp_path, settings(entry)) as daemon:
+            answer = ask(daemon.url, "responses", "gpt-5.6")
+    assert answer.header("openai-model") == shown
