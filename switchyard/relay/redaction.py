@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import lru_cache
+from itertools import takewhile
 from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
@@ -97,23 +98,30 @@ def _masked_pair(pair: str) -> str:
 
 
 def redacted_text(text: str, secrets: Iterable[str]) -> str:
-    for secret, begin in _beginnings(tuple(secrets)):
+    for begin, spellings in _beginnings(tuple(secrets)):
         while (at := text.find(begin)) >= 0:
-            end = at + len(begin)
-            while text.startswith(secret[: end + 1 - at], at) and end + 1 - at <= len(secret):
-                end += 1
+            # spellings may begin alike: the one that goes on longest is what the text holds
+            end = max(_end_of(one, text, at) for one in spellings)
             text = text[:at] + BLANK + text[end:]
     return text
 
 
+def _end_of(spelled: str, text: str, at: int) -> int:
+    """Up to where the text agrees with the spelling from `at` on."""
+    agreeing = takewhile(
+        lambda pair: pair[0] == pair[1], zip(spelled, text[at : at + len(spelled)], strict=False)
+    )
+    return at + sum(1 for _ in agreeing)
+
+
 @lru_cache(128)
-def _beginnings(secrets: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """Texts are shortened, and that may cut a secret: its beginning is redacted too."""
+def _beginnings(secrets: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Each with the spellings of its secret. Texts are shortened, and that may cut a secret in the middle."""
     return tuple(
         [
-            (spelled, spelled[: max(LONGEST_BEGINNING, len(spelled) // 2)])
-            for secret in secrets
-            for spelled in _in_texts(secret)
+            (spelled[: max(LONGEST_BEGINNING, len(spelled) // 2)], spellings)
+            for spellings in map(_in_texts, secrets)
+            for spelled in spellings
         ]
     )
 

@@ -1,6 +1,7 @@
 """A key that an upstream repeats goes no further, however it is repeated."""
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -93,6 +94,15 @@ def test_a_key_in_an_address_is_blanked_however_it_is_percent_encoded(address: s
         redacted_text(f"no such page: {address}!", ("sk-a/b+c==d",)) == f"no such page: {address[:at]}[key]!"
     )
     assert redacted_bytes(f'"{address}"'.encode(), ("sk-a/b+c==d",)) == f'"{address[:at]}[key]"'.encode()
+
+
+@pytest.mark.parametrize("cut", [None, -3])
+@pytest.mark.parametrize("key", ["abcdefghijklmnop+qrstuvwxyz==", "abcdefghijklmnopqrstuvw="])
+def test_a_percent_encoded_key_leaves_nothing_behind_a_long_plain_beginning(
+    key: str, cut: int | None
+) -> None:
+    for spelled in (key, quote(key, ""), quote(key, "").replace("%2B", "%2b").replace("%3D", "%3d")):
+        assert redacted_text(f"GET /v1?key={spelled[:cut]}", (key,)) == "GET /v1?key=[key]"
 
 
 @pytest.mark.parametrize("spelled", [b"a/b+c==d", rb"a\/b+c==d"])
