@@ -8,11 +8,10 @@ import re
 
 from switchyard.protocols.sse import Record
 
-HALF = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
-    re.DOTALL,
+HALVES = re.compile(
+    rb"(\\(?<!\\\\)\\*)u[dD](?:[89abAB][0-9a-fA-F]{2}(\\u[dD][c-fC-F][0-9a-fA-F]{2})?|[c-fC-F][0-9a-fA-F]{2})"
 )
-"""An escape; the group is a half that stands alone."""
+"""Backslashes and a half, and the second one if it follows. Only an odd number of backslashes makes it an escape."""
 FIRST_HALF_AT_END = re.compile(rb'\\(u[dD][89abAB][0-9a-fA-F]{2})(?=")')
 SECOND_HALF_AT_START = re.compile(rb'(?<=")\\u[dD][c-fC-F][0-9a-fA-F]{2}')
 REPLACEMENT = rb"\ufffd"
@@ -23,7 +22,14 @@ def without_halves(body: bytes) -> bytes:
     """The JSON with a replacement for every half that stands alone."""
     if not holds_escaped_halves(body):
         return body
-    return HALF.sub(lambda found: found.group() if found.group(1) is None else REPLACEMENT, body)
+    return HALVES.sub(_without_half, body)
+
+
+def _without_half(found: re.Match[bytes]) -> bytes:
+    escape, (slashes, second) = found[0], found.groups()
+    if len(slashes) % 2 == 0:
+        return escape if second is None else escape.removesuffix(second) + REPLACEMENT
+    return slashes[:-1] + REPLACEMENT if second is None else escape
 
 
 def holds_escaped_halves(body: bytes) -> bool:
@@ -31,7 +37,7 @@ def holds_escaped_halves(body: bytes) -> bool:
 
 
 def _has_half(body: bytes) -> bool:
-    return any(found.group(1) is not None for found in HALF.finditer(body))
+    return without_halves(body) != body
 
 
 class SurrogateJoiner:
@@ -44,7 +50,7 @@ class SurrogateJoiner:
         self.has_replaced = False
 
     def concerns(self, record: Record) -> bool:
-        return self.held is not None or (holds_escaped_halves(record.data) and _has_half(record.data))
+        return self.held is not None or _has_half(record.data)
 
     def take(self, record: Record) -> list[Record]:
         before = self.held
@@ -54,7 +60,7 @@ class SurrogateJoiner:
         if before is not None:
             before, record = _joined(before, record)
         ready = [] if before is None else [self._whole(before)]
-        if holds_escaped_halves(record.data) and _has_half(record.data):
+        if _has_half(record.data):
             if FIRST_HALF_AT_END.search(record.data):
                 self.held = record
                 return ready
