@@ -11,6 +11,7 @@ from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.failures import AttemptFailed
 from switchyard.relay.headers import Headers, upstream_headers
 from switchyard.relay.prepare import OFF_LOOP_BYTES, Preparation, target_for
+from switchyard.relay.redaction import redacted_bytes, secrets_of
 from switchyard.relay.ruling import Ruling
 from switchyard.relay.upstream import Call
 from switchyard.relay.urls import request_url
@@ -29,7 +30,7 @@ class TokenCounter:
         self._dependencies = dependencies
 
     async def count(self, body: bytes, headers: Headers, query: str, client: str) -> bytes:
-        """The answer of the upstream that would answer the request, as it is, or an estimate in its form."""
+        """The answer of the upstream that would answer the request, without its secrets, or an estimate in its form."""
         try:
             body, summary = read_request("messages", body, dict(headers), self._dependencies.messages)
         except BadRequest:
@@ -62,9 +63,10 @@ class TokenCounter:
         learned = self._dependencies.learned.get((candidate.name, candidate.model), {})
         target = target_for(candidate, "messages", learned)
         prepared = Preparation(request, self._dependencies.codecs).prepare(candidate, target)
+        key = await fetch_key(upstream, request.headers)
         headers = upstream_headers(
             upstream,
-            await fetch_key(upstream, request.headers),
+            key,
             request.headers,
             same_protocol=True,
             stream=False,
@@ -86,7 +88,9 @@ class TokenCounter:
             answer = await reply.read_up_to(MAX_ANSWER_BYTES)
         finally:
             await reply.close()
-        return answer if reply.status == 200 and _has_tokens(answer) else None
+        if reply.status != 200 or not _has_tokens(answer):
+            return None
+        return redacted_bytes(answer, secrets_of(upstream, request.headers, key))
 
     def _estimated(self, request: ClientRequest) -> int:
         try:
@@ -98,8 +102,9 @@ class TokenCounter:
 
 def _has_tokens(answer: bytes) -> bool:
     try:
+        answer.decode()  # msgspec checks no text that it skips
         return msgspec.json.decode(answer, type=_Counted).input_tokens != 0
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return False
 
 

@@ -290,6 +290,26 @@ def test_a_count_of_tokens_is_returned_with_all_that_the_upstream_reports(bed: B
     assert (response.status, response.body) == (200, counted)
 
 
+def test_a_count_of_tokens_repeats_no_key(bed: Bed) -> None:
+    def telling(request: Received) -> Script:
+        return whole(200, json.dumps({"input_tokens": 42, "seen": dict(request.headers)}).encode())
+
+    bed.server.script(telling)
+
+    response = bed.daemon.post("/v1/messages/count_tokens", question("messages", "asked"))
+
+    assert response.json["input_tokens"] == 42
+    assert b"sk-of-messages" not in response.body
+
+
+def test_a_count_of_tokens_that_is_no_text_is_estimated(bed: Bed) -> None:
+    bed.server.script(fixed(whole(200, b'{"input_tokens": 123456, "note": "\xff"}')))
+
+    response = bed.daemon.post("/v1/messages/count_tokens", question("messages", "asked"))
+
+    assert 0 < response.json["input_tokens"] < 1000
+
+
 # --- headers -------------------------------------------------------------------
 
 
