@@ -215,9 +215,11 @@ export async function loadInto(element, load, draw, isQuiet = false) {
   try {
     const loaded = await load();
     const text = JSON.stringify(loaded);
-    if (text === own.shown) return;
-    own.shown = text;
-    whenReleased(element, () => keepingFocus(element, () => show(() => draw(loaded))));
+    whenReleased(element, () => {
+      if (text === own.shown || loads.get(element) !== own) return;
+      own.shown = text;
+      keepingFocus(element, () => replace(element, draw(loaded)));
+    });
   } catch (error) {
     if (!isQuiet) show(() => errorNote(error, () => loadInto(element, load, draw)));
   }

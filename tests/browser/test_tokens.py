@@ -57,6 +57,25 @@ def test_cards_bars_and_tables_report_what_was_counted(demo: Daemon, open_page: 
     expect(page.locator(".tip")).to_contain_text(str(demo.token_stats()["summary"]["total_output_tokens"]))
 
 
+def test_numbers_that_come_during_a_long_press_are_shown_after_it(demo: Daemon, open_page: Open) -> None:
+    ask(demo)
+    page = open_page(demo, PAGE)
+    page.clock.install()
+    page.reload()
+    page.locator("tbody tr").first.hover()
+    page.mouse.down()
+    ask(demo)
+    for _ in range(2):
+        with page.expect_response("**/api/token-stats?*") as answer:
+            page.clock.run_for(30_000)
+        answer.value.finished()
+        page.evaluate("() => fetch('/api').then((answer) => answer.text())")  # the numbers are read before
+    page.route("**/api/token-stats?*", lambda route: route.abort())  # no later numbers help
+    page.mouse.up()
+    page.clock.run_for(1_000)
+    expect(card(page, "Requests")).to_have_text("2")
+
+
 def test_today_shows_hours_and_a_period_is_chosen(demo: Daemon, open_page: Open) -> None:
     ask(demo)
     page = open_page(demo, PAGE)
