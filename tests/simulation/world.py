@@ -33,8 +33,8 @@ from tests.simulation.watcher import Watcher
 PATIENCE_SECONDS = 3 * 3600.0
 """in simulated time: by then every request has ended"""
 QUIET_SECONDS = 6.0
-LOOK_SECONDS = 0.5
 """after the last client: what drains, is written or is noticed late is over by then"""
+LOOK_SECONDS = 0.5
 
 
 class World:
