@@ -21,7 +21,8 @@ CLIENTS: dict[str, ProtocolName] = {
 THINKING_SUFFIX = "-thinking"
 OWN_NAMES = tuple(
     """
-    kimi-k2-thinking kimi-vl-*-thinking qwen3-next-*-thinking qwen3-vl-*-thinking qwen3-omni-*-thinking
+    kimi-k2-thinking moonshot.kimi-k2-thinking kimi-vl-*-thinking
+    qwen3-next?*-thinking qwen3-vl?*-thinking qwen3-omni-*-thinking
     glm-4.1v-*thinking ernie-4.5-*-thinking longcat-flash-thinking
     """.split()
 )

@@ -161,7 +161,14 @@ def test_a_thinking_suffix_turns_thinking_on_unless_the_full_name_is_listed(
 
 @pytest.mark.parametrize(
     "name",
-    ["kimi-k2-thinking", "moonshotai/Kimi-K2-Thinking", "qwen/qwen3-vl-32b-thinking", "GLM-4.1V-9B-Thinking"],
+    [
+        "kimi-k2-thinking",
+        "moonshotai/Kimi-K2-Thinking",
+        "moonshot.kimi-k2-thinking",
+        "qwen/qwen3-vl-32b-thinking",
+        "qwen3-vl:8b-thinking",
+        "GLM-4.1V-9B-Thinking",
+    ],
 )
 def test_a_model_that_its_vendor_names_so_keeps_its_name(name: str) -> None:
     [candidate] = route(settings({}), replace(ASK, model=name)).candidates
