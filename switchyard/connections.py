@@ -167,7 +167,8 @@ class BoundedConnection(HttpToolsProtocol):
             name = name.lower()
             self.headers.append((name, value))
             if name == b"expect" and value.lower() == b"100-continue":
-                self.expect_100_continue = True
+                # a client of HTTP/1.0 would take it for the response
+                self.expect_100_continue = self.parser.get_http_version() != "1.0"
 
     def on_headers_complete(self) -> None:
         if self._repeats:

@@ -245,6 +245,18 @@ def test_an_old_client_gets_a_body_that_grows_without_chunks() -> None:
     assert body == b"Hello again"
 
 
+def test_an_old_client_is_not_asked_to_go_on() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert await read_body(scope, receive, 9) == b"Hi"
+        await whole(b"Hello")(scope, receive, send)
+
+    head, body = asked(
+        app, b"POST / HTTP/1.0\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\nHi"
+    )
+
+    assert head.startswith(b"http/1.1 200") and body == b"Hello"
+
+
 @pytest.mark.parametrize("value", [b"a\r\nx-more: b", b"a\nb", b"a\rb", b"a\0b"])
 def test_a_header_cannot_add_another(value: bytes) -> None:
     head, body = asked(whole(b"Hello", 200, (b"x-odd", value)), GET)
