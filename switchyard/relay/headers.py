@@ -17,6 +17,8 @@ ANTHROPIC_VERSION = "2023-06-01"
 BETAS = "anthropic-beta"
 CREDENTIALS = ("authorization", "x-api-key", "api-key")
 """the headers in which clients send their keys"""
+WORKSPACE = "chatgpt-account-id"
+"""the workspace that pays for a request with the ChatGPT login of Codex"""
 SCHEMES = frozenset({"", "bearer", "basic"})
 
 NEVER_FORWARDED = frozenset(
@@ -103,11 +105,19 @@ def is_private(name: str) -> bool:
 
 def _credentials(upstream: Upstream, key: str, client_headers: Headers) -> dict[str, str]:
     if upstream.key == "client":
-        return own_credentials(client_headers)
+        return _own_login(client_headers)
     if not key:
         return {}
     style = auth_style(upstream, key)
     return {"authorization": f"Bearer {key}"} if style == "bearer" else {style: key}
+
+
+def _own_login(client_headers: Headers) -> dict[str, str]:
+    """The client's key, with the workspace that it belongs to."""
+    own = own_credentials(client_headers)
+    if "authorization" in own:
+        own |= {name: value for name, value in client_headers if name == WORKSPACE}
+    return own
 
 
 def own_credentials(client_headers: Headers) -> dict[str, str]:

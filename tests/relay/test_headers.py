@@ -20,6 +20,28 @@ def test_betas_that_an_upstream_refuses_are_not_passed_on(refused: tuple[str, ..
     assert dict(sent).get("anthropic-beta") == left
 
 
+LOGIN = [("authorization", "Bearer OWN"), ("chatgpt-account-id", "workspace")]
+
+
+@pytest.mark.parametrize(
+    ("key", "sent", "workspace"),
+    [
+        ("client", LOGIN, "workspace"),
+        ("client", LOGIN[1:], None),
+        ("client", [("x-api-key", "OWN"), *LOGIN[1:]], None),
+        ("sk-own", LOGIN, None),
+        ("", LOGIN, None),
+    ],
+)
+@pytest.mark.parametrize("same_protocol", [True, False])
+def test_the_workspace_of_a_login_goes_only_where_the_login_goes(
+    key: str, sent: list[tuple[str, str]], workspace: str | None, same_protocol: bool
+) -> None:
+    upstream = Upstream(name="u", base_url="https://h", key=key)
+    headers = dict(upstream_headers(upstream, key, sent, same_protocol=same_protocol, stream=False))
+    assert headers.get("chatgpt-account-id") == workspace
+
+
 def test_only_request_ids_and_rate_limits_go_back() -> None:
     answered = [
         ("Request-Id", "req_1"),
