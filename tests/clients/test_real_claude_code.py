@@ -1,13 +1,14 @@
 """The real Claude Code through the daemon: whole agent turns, exact statistics, invisible failover."""
 
 import json
+from base64 import b64decode
 from pathlib import Path
 
 import pytest
 
 from tests.bed.clients import run_claude
 from tests.bed.daemon import Daemon, settings, upstream
-from tests.bed.upstream import FAULTS, ScriptedUpstream, agent, cut_after_content, fixed, say, whole
+from tests.bed.upstream import FAULTS, ScriptedUpstream, agent, cut_after_content, fixed, say, status, whole
 from tests.bed.wire import PROTOCOLS, Call, Protocol, Reply, Usage
 
 pytestmark = pytest.mark.real_clients
@@ -17,6 +18,7 @@ USAGES = (
     Usage(fresh=30, cache_read=900, cache_write=70, output=55),
     Usage(fresh=20, cache_read=970, output=9),
 )
+PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGD4DwABBAEAfbLI3wAAAABJRU5ErkJggg=="
 
 
 def bash(id: str, command: str) -> Call:
@@ -140,3 +142,18 @@ def test_an_overflow_reaches_the_client_in_words_it_acts_upon(tmp_path: Path) ->
             run = run_claude(f"{daemon.url}/api", tmp_path / "client", "Hello")
 
     assert "prompt is too long" in (run.output + run.errors).lower()
+
+
+def test_a_refused_image_is_left_out(tmp_path: Path) -> None:
+    picture = tmp_path / "a.png"
+    picture.write_bytes(b64decode(PICTURE))
+    played = agent(
+        Reply(calls=(Call("Read", {"file_path": str(picture)}, "call_1"),)), Reply("It is all done.")
+    )
+    refused = status(400, "Unable to process input image. Please retry.")
+    with ScriptedUpstream(lambda one: (refused if b"data:image/" in one.body else played)(one)) as server:
+        with Daemon(tmp_path, settings(upstream("reseller", server.url, "chat"))) as daemon:
+            run = run_claude(f"{daemon.url}/api", tmp_path / "client", "Look", "--allowedTools", "Read")
+
+    assert (run.text, run.code) == ("It is all done.", 0), run
+    assert [b"data:image/" in request.body for request in server.requests] == [False, True, False]

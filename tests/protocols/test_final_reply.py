@@ -7,6 +7,7 @@ import pytest
 
 from switchyard.protocols.client_program import ClientProgram
 from switchyard.protocols.codecs import CODECS
+from switchyard.protocols.errors.decode import decode_error
 from switchyard.protocols.errors.final_reply import (
     ENDINGS,
     Cause,
@@ -99,6 +100,66 @@ def test_a_stream_of_claude_code_that_has_begun_ends_with_an_api_error(kind: Err
 
 def test_claude_code_comes_back_when_its_connection_is_cut() -> None:
     assert {ENDINGS[CLAUDE_CODE][situation].form for situation in Situation} == {Form.CUT}
+
+
+# --- refused images ------------------------------------------------------------
+
+CLAUDE_CODE_WORDS = ("Could not process image", "image exceeds", "image dimensions exceed")
+REFUSED_IMAGES = [
+    "messages.0.content.1.image.source.base64: image exceeds 5 MB maximum: 7 bytes > 5 bytes",
+    "messages.0.content.1.image.source.base64.data: At least one of the image dimensions exceed max allowed size "
+    "for many-image requests: 2000 pixels",
+    "Could not process image",
+    "messages.2.content.0.image.source.base64: The image was specified using the image/png media type, but the "
+    "image appears to be a image/jpeg image",
+    "The image data you provided does not represent a valid image. Please check your input and try again with one "
+    "of the supported image formats: ['image/jpeg', 'image/png', 'image/gif', 'image/webp'].",
+    "You uploaded an unsupported image. Please make sure your image is valid.",
+    "Unable to process input image. Please retry or report in https://developers.generativeai.google/guide",
+    "Provided image is not valid.",
+    "cannot identify image file <_io.BytesIO object at 0x7f>",
+    "Failed to load image: incorrect padding",
+    "The image format is illegal and cannot be opened.",
+    "The image length and width do not meet the model restrictions.",
+    "图片输入格式/解析错误",
+]
+OTHER_REFUSALS = [
+    "this model does not support image input",
+    "No endpoints found that support image input",
+    "Invalid content type. image_url is only supported by certain models.",
+    'messages.3.content: Input should be a valid string, found "could not process image"',
+    "max_tokens must be at most 4096",
+]
+
+
+def refusal(message: str, code: str = "", param: str = "") -> WireError:
+    body = {"error": {"message": message, "code": code or None, "param": param or None}}
+    return decode_error(400, json.dumps(body).encode())
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        *map(refusal, REFUSED_IMAGES),
+        refusal("Bad.", code="image_parse_error"),
+        refusal("Expected a base64-encoded data URL.", param="input[2].content[0].image_url"),
+    ],
+)
+def test_a_refused_image_is_reported_in_the_words_after_which_claude_code_leaves_it_out(
+    refused: WireError,
+) -> None:
+    answer = reply(CODECS["messages"], refused, ENDINGS[CLAUDE_CODE][refused.type], stream=True)
+    message = in_body(answer)["message"]
+    assert answer.status == 400
+    assert any(words in message for words in CLAUDE_CODE_WORDS)
+    assert message.endswith(refused.message)
+
+
+@pytest.mark.parametrize("message", OTHER_REFUSALS)
+def test_other_refusals_are_no_refused_images(message: str) -> None:
+    refused = refusal(message)
+    answer = reply(CODECS["messages"], refused, ENDINGS[CLAUDE_CODE][refused.type], stream=True)
+    assert in_body(answer)["message"] == message
 
 
 # --- Codex ---------------------------------------------------------------------

@@ -25,14 +25,18 @@ STATUS_TYPES: Mapping[int, ErrorType] = {
     529: ErrorType.OVERLOADED,
 }
 
+IMAGE_NAMES = """
+    invalid_image invalid_image_format invalid_base64_image invalid_image_url invalid_image_mode
+    image_too_large image_too_small image_parse_error image_file_too_large image_file_not_found
+    unsupported_image_media_type empty_image_file failed_to_download_image
+    """
+"""Codes of requests that were refused because of an image."""
 NAMES: Mapping[ErrorType, str] = {
-    ErrorType.INVALID_REQUEST: """
+    ErrorType.INVALID_REQUEST: f"""
+        {IMAGE_NAMES}
         invalid_request_error invalid_request bad_request badrequesterror invalid_argument invalid_prompt
         unsupported_parameter unsupported_value invalid_value 40001 40302 minimax_2013
         access_program_not_enabled data_residency_mismatch
-        invalid_image invalid_image_format invalid_base64_image invalid_image_url invalid_image_mode
-        image_too_large image_too_small image_parse_error image_file_too_large image_file_not_found
-        unsupported_image_media_type empty_image_file failed_to_download_image
         invalid_audio invalid_audio_data invalid_audio_format audio_too_large missing_audio_sample_rate""",
     ErrorType.CONTEXT_OVERFLOW: """
         context_length_exceeded context_length_exceeded_error context_window_exceeded

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from switchyard.protocols import sse
+from switchyard.protocols.errors.images import image_sentence
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.protocols.wire import Json
@@ -141,7 +142,7 @@ def _row(protocol: ProtocolName, error: WireError) -> Row:
 def _body(protocol: ProtocolName, row: Row, error: WireError) -> Json:
     if protocol == "messages":
         overflow = error.type is ErrorType.CONTEXT_OVERFLOW
-        message = context_sentence(error) if overflow else error.message
+        message = context_sentence(error) if overflow else image_sentence(error)
         details = {"details": {"error_code": error.code}} if error.code == THREAD_NOT_FOUND else {}
         return {"type": "error", "error": {"type": row.type, "message": message, **details}}
     code = row.code or error.code or None
