@@ -231,4 +231,5 @@ class Http1Transport:
 
 def _closes_idle(reply: RawReply) -> bool:
     """True if it answers no request: https://www.rfc-editor.org/rfc/rfc9110.html#section-15.5.9"""
-    return reply.status == REQUEST_TIMEOUT and ("connection", "close") in reply.headers
+    closing = dict(reply.headers).get("connection", "")
+    return reply.status == REQUEST_TIMEOUT and closing.lower() == "close"

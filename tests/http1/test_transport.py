@@ -267,6 +267,7 @@ def test_a_new_connection_that_dies_unanswered_is_a_failure(run: Run, how: str) 
     ("is_used", "closing", "expected"),
     [
         pytest.param(True, "connection: close\r\n", (200, 2), id="closed while idle"),
+        pytest.param(True, "Connection: Close\r\n", (200, 2), id="closed while idle, in capitals"),
         pytest.param(True, "", (408, 1), id="an answer, after which the connection stays open"),
         pytest.param(False, "connection: close\r\n", (408, 1), id="an answer on a new connection"),
     ],

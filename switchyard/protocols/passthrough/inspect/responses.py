@@ -34,8 +34,6 @@ DELTAS = tuple(
         b"custom_tool_call_input",
     )
 )
-
-
 EMPTY_ITEMS = frozenset({"", "message", "reasoning"})
 """Items that open empty."""
 
