@@ -510,6 +510,15 @@ def test_such_an_assertion_is_found(body: str, is_refused: bool) -> None:
     assert durations_asserted(ast.parse(marked)) == []
 
 
+def test_no_test_leaves_the_waiting_to_a_function_in_the_page() -> None:
+    """The page's content policy refuses the text of the function from its second evaluation on."""
+    word = "wait_for_" + "function"
+    users = [
+        path for path in sorted((ROOT / "tests").rglob("*.py")) if word in path.read_text(encoding="utf-8")
+    ]
+    assert not users, shown([str(path.relative_to(ROOT)) for path in users], "use wait_until")
+
+
 # --- the dashboard -------------------------------------------------------------
 
 IMPORTED = re.compile(

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.bed.daemon import Daemon, Document, settings, upstream
+from tests.bed.patience import wait_until
 from tests.bed.upstream import ScriptedUpstream, answer, status
 from tests.bed.wire import Call, Reply
 from tests.browser.conftest import HOSTILE, Open
@@ -165,8 +166,9 @@ def test_the_raw_bodies_are_shown_copied_and_given_as_curl(failover: Page) -> No
     sent = failover.evaluate("navigator.clipboard.readText()")
     assert json.loads(sent)["model"] == "other-model"
     dialog.get_by_role("button", name="Copy as curl").click()
-    failover.wait_for_function("async () => (await navigator.clipboard.readText()).startsWith('curl ')")
-    command = failover.evaluate("navigator.clipboard.readText()")
+    copied = "navigator.clipboard.readText()"
+    wait_until(lambda: failover.evaluate(copied).startswith("curl "), "the command in the clipboard")
+    command = failover.evaluate(copied)
     assert '-H "authorization: Bearer $KEY"' in command and sent[:40] in command
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.bed.daemon import Daemon, settings, upstream
+from tests.bed.patience import wait_until
 from tests.bed.upstream import ScriptedUpstream, say
 from tests.browser.conftest import CHINESE, HOSTILE, Open
 
@@ -44,9 +45,10 @@ def test_a_first_start_leads_to_the_first_upstream(demo: Daemon, open_page: Open
 def test_a_hidden_page_lets_go_of_its_connection_and_catches_up(demo: Daemon, open_page: Open) -> None:
     page = open_page(demo)
     expect(page.get_by_text("live", exact=True)).to_be_visible()
-    page.wait_for_function(  # both loads of the list have ended: at the start, and when the connection was made
-        "performance.getEntriesByType('resource').filter((one) => one.name.endsWith('/api/requests')).length === 2"
+    loads = (
+        "performance.getEntriesByType('resource').filter((one) => one.name.endsWith('/api/requests')).length"
     )
+    wait_until(lambda: page.evaluate(loads) >= 2, "the end of both loads: at the start, and once connected")
     hide = """(hidden) => {
         Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
         document.dispatchEvent(new Event("visibilitychange"));
