@@ -4,12 +4,14 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from rounds import DISTURBED_SHARE, SWITCHYARD, Rounds
+from rounds import DISTURBED_SHARE, Rounds
+from stage import EARLIER, SWITCHYARD
 
 ROUTER, LITELLM = "claude-code-router", "litellm"
 CONVERTING_ROUTER = "claude-code-router, converting"
 NGINX, FLOOR = "nginx", "Starlette + httpx"
 PASSTHROUGH, CONVERTING = SWITCHYARD, f"{SWITCHYARD}, converting"
+EARLIER_CONVERTING = f"{EARLIER}, converting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,11 @@ def _same(value: float) -> tuple[tuple[Limit, ...], ...]:
     return ((Limit(value),),)
 
 
+def _than_earlier(goal: float, then: float, base: str = EARLIER) -> tuple[tuple[Limit, ...], ...]:
+    """As a share of what 0.1.0 needs; `then`: what it needed on the machine and day for which the goal was set."""
+    return ((Limit(round(goal / then, 2), base), Limit(goal)),)
+
+
 GOALS = (
     Goal("small", "<=", ((Limit(2, NGINX), Limit(0.4)),), needs_quiet=True),
     Goal(
@@ -65,20 +72,20 @@ GOALS = (
             (Limit(30, LITELLM), Limit(0.078, NGINX), Limit(6.7, FLOOR)),
         ),
     ),
-    Goal("request_cpu", "<=", _same(90), needs_quiet=True),
-    Goal("request_cpu", "<=", _same(130), CONVERTING, needs_quiet=True),
-    Goal("first", "<=", _same(0.2), needs_quiet=True),
+    Goal("request_cpu", "<=", _than_earlier(90, 146), needs_quiet=True),
+    Goal("request_cpu", "<=", _than_earlier(130, 209, EARLIER_CONVERTING), CONVERTING, needs_quiet=True),
+    Goal("first", "<=", _than_earlier(0.2, 0.31), needs_quiet=True),
     Goal("single", ">=", ((Limit(1.3, ROUTER), Limit(1.8, NGINX), Limit(4.5, FLOOR)),)),
     Goal("glued", ">=", ((Limit(1, NGINX), Limit(34, FLOOR)),)),
-    Goal("glued", ">=", _same(600_000), CONVERTING, needs_quiet=True),
+    Goal("glued", ">=", _than_earlier(600_000, 407_000, EARLIER_CONVERTING), CONVERTING, needs_quiet=True),
     Goal("paced_cpu", "<=", _same(90), needs_quiet=True),
-    Goal("body1", "<=", _same(1.2), needs_quiet=True),
-    Goal("body1", "<=", _same(5), CONVERTING, needs_quiet=True),
-    Goal("body8", "<=", _same(12), needs_quiet=True),
-    Goal("body8", "<=", _same(40), CONVERTING, needs_quiet=True),
-    Goal("turns1", "<=", _same(2), CONVERTING, needs_quiet=True),
-    Goal("turns8", "<=", _same(15), CONVERTING, needs_quiet=True),
-    Goal("idle_memory", "<=", _same(46)),
+    Goal("body1", "<=", _than_earlier(1.2, 1.6), needs_quiet=True),
+    Goal("body1", "<=", _than_earlier(5, 10.7, EARLIER_CONVERTING), CONVERTING, needs_quiet=True),
+    Goal("body8", "<=", _than_earlier(12, 18.5), needs_quiet=True),
+    Goal("body8", "<=", _than_earlier(40, 88, EARLIER_CONVERTING), CONVERTING, needs_quiet=True),
+    Goal("turns1", "<=", _than_earlier(2, 10.7, EARLIER_CONVERTING), CONVERTING, needs_quiet=True),
+    Goal("turns8", "<=", _than_earlier(15, 88, EARLIER_CONVERTING), CONVERTING, needs_quiet=True),
+    Goal("idle_memory", "<=", _than_earlier(46, 46)),
     Goal("slow_delivered", ">=", _same(100), needs_quiet=True),
     Goal("slow_memory", "<=", _same(200)),
     Goal("slow_transit", "<=", ((Limit(2, NGINX, plus=3), Limit(5)),), needs_quiet=True),
@@ -117,6 +124,8 @@ class Judgement:
     limits: tuple[Limit, ...]
     """the limit that applied for each clause"""
     is_met: bool
+    ratios: tuple[float, ...]
+    """those that were reached, where the limits are ratios"""
 
     def __str__(self) -> str:
         return " and ".join(f"{self.goal.sign} {limit}" for limit in self.limits)
@@ -128,7 +137,12 @@ def judge(goal: Goal, rounds: Rounds, measured: Collection[str]) -> Judgement:
         next(limit for limit in clause if not limit.base or limit.base.lower() in names)
         for clause in goal.clauses
     )
-    return Judgement(goal, limits, all(_holds(goal, limit, rounds, names) for limit in limits))
+    compared = [_compared(goal, limit, rounds, names) for limit in limits]
+    is_met = all(not math.isnan(value) and reaches(goal.sign, value, wanted) for value, wanted in compared)
+    ratios = [
+        value for limit, (value, _) in zip(limits, compared, strict=True) if limit.base and not limit.plus
+    ]
+    return Judgement(goal, limits, is_met, tuple(ratios))
 
 
 def verdict(*, is_met: bool, needs_quiet: bool, others_share: float) -> str:
@@ -142,14 +156,11 @@ def reaches(sign: str, value: float, limit: float) -> bool:
     return value <= limit if sign == "<=" else value >= limit
 
 
-def _holds(goal: Goal, limit: Limit, rounds: Rounds, names: dict[str, str]) -> bool:
-    base = names[limit.base.lower()] if limit.base else ""
-    wanted = limit.value
+def _compared(goal: Goal, limit: Limit, rounds: Rounds, names: dict[str, str]) -> tuple[float, float]:
+    """What was reached, and what was wanted."""
+    if not limit.base:
+        return rounds.median(goal.row, goal.target), limit.value
+    base = names[limit.base.lower()]
     if limit.plus:
-        reached = rounds.median(goal.row, goal.target)
-        wanted = limit.value * rounds.median(goal.row, base) + limit.plus
-    elif base:
-        reached = rounds.ratio(goal.row, goal.target, base)
-    else:
-        reached = rounds.median(goal.row, goal.target)
-    return not math.isnan(reached) and reaches(goal.sign, reached, wanted)
+        return rounds.median(goal.row, goal.target), limit.value * rounds.median(goal.row, base) + limit.plus
+    return rounds.ratio(goal.row, goal.target, base), limit.value

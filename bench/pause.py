@@ -46,7 +46,7 @@ class Figures:
     """through Switchyard, to hosts that keep connections"""
     through_closing: list[float] = field(default_factory=list)
     """through Switchyard, to hosts that close idle ones"""
-    connections_per_hour: float = 0.0
+    connections_per_hour: int = 0
     """that Switchyard opened to one host while nothing was asked, the highest"""
 
     @property
@@ -106,7 +106,7 @@ class Pause:
 
     async def figures(self) -> Figures:
         most = max(far.connection_count for far in (*self.keeping, *self.closing)) - 1
-        found = Figures(connections_per_hour=most * 3600 / (time.monotonic() - self.began))
+        found = Figures(connections_per_hour=round(most * 3600 / (time.monotonic() - self.began)))
         for number, far in enumerate(self.direct):
             found.through.append(await self.through(f"keeping-{number}"))
             found.through_closing.append(await self.through(f"closing-{number}"))
@@ -222,7 +222,7 @@ async def measured() -> Figures:
 def main() -> None:
     found = run(measured())
     print(shown(found))
-    print(f"\nAt most {found.connections_per_hour:.0f} connections per hour to one host.")
+    print(f"\nAt most {found.connections_per_hour} connections per hour to one host.")
 
 
 if __name__ == "__main__":

@@ -113,11 +113,12 @@ def _row(row: str, rounds: Rounds, names: Sequence[str], base: str, judged: Sequ
 
 
 def _verdict(judgement: Judgement, rounds: Rounds) -> str:
-    return verdict(
+    word = verdict(
         is_met=judgement.is_met,
         needs_quiet=judgement.goal.needs_quiet,
         others_share=statistics.mean(rounds.others),
     )
+    return ", ".join([word, *(f"{number(ratio)}x" for ratio in judgement.ratios)])
 
 
 def _which(judgement: Judgement) -> str:

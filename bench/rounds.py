@@ -10,13 +10,11 @@ from dataclasses import dataclass, field
 
 import processes
 from load import Outcome, ask_again, later_turns, stream_again, stream_once
-from stage import Stage, Upstream
+from stage import SWITCHYARD, Stage, Upstream
 from traffic import Target
 
 MEGABYTE = 1024 * 1024
 DIRECT = "direct"
-SWITCHYARD = "Switchyard"
-"""begins the name of each of its routes"""
 QUIET_SHARE = 0.1
 """of a core: a program that uses less has finished its work"""
 DISTURBED_SHARE = 0.1

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import math
 import os
 import shutil
@@ -9,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -30,6 +32,10 @@ STOP_SECONDS = 15
 ASKED = "claude-bench"
 """the requested model on the passthrough route; a rule renames it"""
 CONVERTED = "chat-bench"
+SWITCHYARD = "Switchyard"
+EARLIER = f"{SWITCHYARD} 0.1.0"
+EARLIER_COMMIT = "0f4c523a"
+"""the last one of version 0.1.0"""
 
 NGINX = """
 daemon off;
@@ -166,13 +172,25 @@ class Stage:
         return Target("nginx", f"http://127.0.0.1:{port}", root=process.pid)
 
     async def switchyard(
-        self, document: dict[str, Any], data: Path | None = None, model: str = ASKED
+        self, document: dict[str, Any], data: Path | None = None, model: str = ASKED, code: Path = ROOT
     ) -> "Daemon":
-        daemon = Daemon(self, data or self.folder / f"data-{free_port()}", free_port(), model)
+        data = data or self.folder / f"data-{free_port()}"
+        daemon = Daemon(self, data, free_port(), model, code, SWITCHYARD if code == ROOT else EARLIER)
         daemon.data.mkdir(exist_ok=True)
         (daemon.data / "all_configs.json").write_bytes(msgspec.json.encode(document))
         await daemon.start()
         return daemon
+
+    async def earlier(self, document: dict[str, Any]) -> "Daemon | None":
+        """Version 0.1.0 from the history of this repository; None in a copy without the history."""
+        command = ["git", "-C", str(ROOT), "archive", EARLIER_COMMIT]
+        packed = subprocess.run(command, capture_output=True)
+        if packed.returncode:
+            return None
+        code = self.folder / EARLIER_COMMIT
+        with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
+            archive.extractall(code, filter="data")
+        return await self.switchyard(document, code=code)
 
     async def listening(self, process: subprocess.Popen[bytes], port: int) -> None:
         until = time.monotonic() + START_SECONDS
@@ -200,13 +218,15 @@ class Daemon:
     port: int
     model: str = ASKED
     """a model that an upstream serves"""
+    code: Path = ROOT
+    name: str = SWITCHYARD
     process: subprocess.Popen[bytes] | None = None
     seconds_to_answer: float = math.nan
 
     async def start(self) -> None:
         """Start it, and poll it until it answers."""
         began = time.perf_counter()
-        command = [sys.executable, str(ROOT / "app.py"), "--no-install"]
+        command = [sys.executable, str(self.code / "app.py"), "--no-install"]
         self.process = self.stage.start([*command, "--port", str(self.port), "--data", str(self.data)])
         while (await ask_again(self.target(self.model), 1, 30, limit=1)).answers == 0:
             if self.process.poll() is not None or time.perf_counter() - began > START_SECONDS:
@@ -214,12 +234,12 @@ class Daemon:
             await asyncio.sleep(0.002)
         self.seconds_to_answer = time.perf_counter() - began
 
-    def target(self, model: str = ASKED, name: str = "Switchyard") -> Target:
+    def target(self, model: str = ASKED, does: str = "") -> Target:
         root = None if self.process is None else self.process.pid
-        return Target(name, f"http://127.0.0.1:{self.port}", model=model, root=root)
+        return Target(f"{self.name}{does}", f"http://127.0.0.1:{self.port}", model=model, root=root)
 
     def converting(self) -> Target:
-        return self.target(CONVERTED, "Switchyard, converting")
+        return self.target(CONVERTED, ", converting")
 
     def pids(self) -> list[int]:
         assert self.process is not None
