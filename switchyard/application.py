@@ -25,7 +25,6 @@ from switchyard.protocols.codecs import CODECS
 from switchyard.protocols.names import ProtocolName
 from switchyard.relay.account_balances import AccountBalance, AccountBalances
 from switchyard.relay.activation import Activations, ActivationState
-from switchyard.relay.asgi_transport import AsgiTransport
 from switchyard.relay.capture import CapturingRelay
 from switchyard.relay.clocks import local_moment, steady_seconds
 from switchyard.relay.dependencies import Dependencies
@@ -90,7 +89,7 @@ class Application:
         self.codecs = CODECS
         self.slots = SlotQueue(self.limits, steady_seconds)
         self.wire = SimulatingWire(
-            Wire(AsgiTransport(build_demo(dashboard, shown_path(settings_file.path)))), steady_seconds
+            Wire(build_demo(dashboard, shown_path(settings_file.path))), steady_seconds
         )
         self.hold = Hold(time.perf_counter)
         self.dependencies = Dependencies(

@@ -341,8 +341,8 @@ def test_time_is_an_argument(module: str) -> None:
     assert not broken, f"{module} must receive the time as an argument:\n" + "\n".join(broken)
 
 
-HTTP_CLIENT_PLACES = ("upstream.py", "asgi_transport.py")
-"""The border where errors of the transports are mapped, and the transport to the embedded demo."""
+HTTP_CLIENT_PLACES = ("through_httpx.py", "asgi_transport.py")
+"""The transport through SOCKS, and the one to the embedded demo."""
 
 
 def test_the_relay_uses_its_http_client_in_one_place() -> None:
@@ -355,15 +355,18 @@ def test_the_relay_uses_its_http_client_in_one_place() -> None:
     assert not broken, listed(broken, f"only {', '.join(HTTP_CLIENT_PLACES)} may use the HTTP client")
 
 
+HTTP1_BORDER = tuple(PACKAGE / "relay" / name for name in ("upstream.py", "through_httpx.py"))
+
+
 def test_only_the_border_of_the_relay_imports_http1() -> None:
     broken = [
         found
         for path in sources()
-        if module_of(path) != "http1" and path != PACKAGE / "relay" / "upstream.py"
+        if module_of(path) != "http1" and path not in HTTP1_BORDER
         for found in imports_of(path)
         if found.target == "http1"
     ]
-    assert not broken, listed(broken, "only relay/upstream.py may import switchyard/http1")
+    assert not broken, listed(broken, "only the files at the border may import switchyard/http1")
 
 
 BEFORE_THE_PACKAGES = (

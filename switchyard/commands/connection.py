@@ -7,7 +7,6 @@ from switchyard.commands.command import Action, CommandFailed, loaded
 from switchyard.demo.app import build_demo
 from switchyard.exchange import Exchange
 from switchyard.protocols.codecs import CODECS
-from switchyard.relay.asgi_transport import AsgiTransport
 from switchyard.relay.clocks import local_moment, steady_seconds
 from switchyard.relay.connection_test import Report, check_connection
 from switchyard.relay.dependencies import Dependencies
@@ -56,7 +55,7 @@ def _dependencies(settings: Settings) -> Dependencies:
         sessions=Sessions(),
         slots=SlotQueue(limits, steady_seconds),
         codecs=CODECS,
-        wire=SimulatingWire(Wire(AsgiTransport(build_demo())), steady_seconds),
+        wire=SimulatingWire(Wire(build_demo()), steady_seconds),
         opened=lambda exchange: None,
         record=_not_recorded,
         now=local_moment,

@@ -10,9 +10,8 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import suppress
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import httpx
 import msgspec
 
 from switchyard.exchange import Failure, FailureCause, FailureKind
@@ -36,7 +35,9 @@ from switchyard.relay.headers import Headers
 from switchyard.relay.proxies import choose_proxy
 from switchyard.settings import Tls
 
-KEEP_IDLE_SECONDS = 60.0
+if TYPE_CHECKING:
+    from switchyard.relay.asgi_transport import AsgiApp
+    from switchyard.relay.through_httpx import HttpxTransport
 
 log = logging.getLogger("switchyard.upstream")
 
@@ -137,7 +138,7 @@ class Reply:
             log.debug("closing an upstream connection: %s", error)
 
 
-TRANSPORT_ERRORS = (Http1Error, httpx.HTTPError, OSError)
+TRANSPORT_ERRORS = (Http1Error, OSError)
 NO_PACKING = Unpacker("")
 
 
@@ -188,24 +189,17 @@ class _Watched:
 class Wire:
     """Pooled transports, one for each proxy and one for direct connections."""
 
-    def __init__(self, demo: httpx.AsyncBaseTransport) -> None:
+    def __init__(self, demo: "AsgiApp") -> None:
         self._demo = demo
+        self._demo_transport: HttpxTransport | None = None
         self._transports: dict[tuple[str, Tls], Http1Transport] = {}
-        self._socks_transports: dict[tuple[str, Tls], httpx.AsyncBaseTransport] = {}
+        self._socks_transports: dict[tuple[str, Tls], HttpxTransport] = {}
 
     async def send(self, call: Call) -> Reply:
         """The reply once its headers have arrived. Raises AttemptFailed."""
         try:
-            if call.is_demo:
-                return await _through_httpx(self._demo, call)
-            chosen = choose_proxy(call.proxy, call.url)
-            if chosen.problem:
-                raise AttemptFailed(network_failure(FailureKind.CONNECT, chosen.problem, "address"))
-            if chosen.url.startswith("socks"):
-                return await _through_httpx(await self._socks_transport(chosen.url, call.tls), call)
-            raw = await self._transport(chosen.url, call.tls).send(
-                call.method, call.url, call.headers, call.body, call.connect_seconds
-            )
+            transport = self._to_demo() if call.is_demo else await self._towards(call)
+            raw = await transport.send(call.method, call.url, call.headers, call.body, call.connect_seconds)
             return Reply(raw.status, raw.headers, raw)
         except Exception as error:
             failure = _as_failure(error)
@@ -239,27 +233,39 @@ class Wire:
         """To how many servers a connection is kept ready."""
         return sum(len(transport.ready.origins()) for transport in self._transports.values())
 
+    async def _towards(self, call: Call) -> "Http1Transport | HttpxTransport":
+        chosen = choose_proxy(call.proxy, call.url)
+        if chosen.problem:
+            raise AttemptFailed(network_failure(FailureKind.CONNECT, chosen.problem, "address"))
+        if chosen.url.startswith("socks"):
+            return await self._socks_transport(chosen.url, call.tls)
+        return self._transport(chosen.url, call.tls)
+
     def _transport(self, proxy: str, tls: Tls) -> Http1Transport:
         if (proxy, tls) not in self._transports:
             self._transports[proxy, tls] = Http1Transport(proxy, lambda: tls_context_of(tls))
         return self._transports[proxy, tls]
 
-    async def _socks_transport(self, proxy: str, tls: Tls) -> httpx.AsyncBaseTransport:
+    def _to_demo(self) -> "HttpxTransport":
+        from switchyard.relay import through_httpx  # its docstring says why here
+
+        if self._demo_transport is None:
+            self._demo_transport = through_httpx.to_demo(self._demo)
+        return self._demo_transport
+
+    async def _socks_transport(self, proxy: str, tls: Tls) -> "HttpxTransport":
+        from switchyard.relay import through_httpx
+
         if (proxy, tls) not in self._socks_transports:
-            limits = httpx.Limits(
-                max_connections=None, max_keepalive_connections=100, keepalive_expiry=KEEP_IDLE_SECONDS
-            )
             context = await asyncio.to_thread(tls_context_of, tls)
-            self._socks_transports[proxy, tls] = httpx.AsyncHTTPTransport(
-                verify=context, proxy=httpx.Proxy(proxy), limits=limits, trust_env=False
-            )
+            self._socks_transports[proxy, tls] = through_httpx.through_socks(proxy, context)
         return self._socks_transports[proxy, tls]
 
     async def close(self) -> None:
         for transport in self._transports.values():
             await transport.close()
         for socks_transport in self._socks_transports.values():
-            await socks_transport.aclose()
+            await socks_transport.close()
         self._transports.clear()
         self._socks_transports.clear()
 
@@ -276,36 +282,6 @@ def tls_context_of(tls: Tls) -> ssl.SSLContext:
     return tls_context(TlsFiles(ca, cert, key, tls.verify))
 
 
-class _HttpxBody:
-    """The body of an answer from a transport of httpx: SOCKS and the demo."""
-
-    def __init__(self, stream: httpx.AsyncByteStream) -> None:
-        self._stream = stream
-
-    @property
-    def has_ended(self) -> bool:
-        return False
-
-    def chunks(self) -> AsyncIterator[bytes]:
-        return aiter(self._stream)
-
-    async def close(self) -> None:
-        await self._stream.aclose()
-
-
-async def _through_httpx(transport: httpx.AsyncBaseTransport, call: Call) -> Reply:
-    timeout = {"connect": call.connect_seconds, "pool": None, "read": None, "write": None}
-    request = httpx.Request(
-        call.method, call.url, headers=call.headers, content=call.body, extensions={"timeout": timeout}
-    )
-    response = await transport.handle_async_request(request)
-    assert isinstance(response.stream, httpx.AsyncByteStream)
-    headers = [
-        (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.headers.raw
-    ]
-    return Reply(response.status_code, headers, _HttpxBody(response.stream))
-
-
 ERROR_KINDS: tuple[tuple[type[Exception], FailureKind, str], ...] = (
     (ConnectTimeout, FailureKind.CONNECT_TIMEOUT, "no connection in time"),
     (ConnectFailed, FailureKind.CONNECT, "cannot connect"),
@@ -315,29 +291,11 @@ ERROR_KINDS: tuple[tuple[type[Exception], FailureKind, str], ...] = (
     (NotHttp, FailureKind.PROTOCOL, "answer is not HTTP"),
     (Unanswered, FailureKind.READ, "closed the connection without an answer"),
     (ConnectionBroken, FailureKind.READ, "connection broke"),
-    (httpx.ConnectTimeout, FailureKind.CONNECT_TIMEOUT, "no connection in time"),
-    (httpx.PoolTimeout, FailureKind.CONNECT_TIMEOUT, "no connection in time"),
-    (httpx.ConnectError, FailureKind.CONNECT, "cannot connect"),
-    (httpx.ProxyError, FailureKind.CONNECT, "the proxy refused"),
-    (httpx.UnsupportedProtocol, FailureKind.CONNECT, "address cannot be used"),
-    (httpx.InvalidURL, FailureKind.CONNECT, "address cannot be used"),
-    (httpx.LocalProtocolError, FailureKind.CONNECT, "request cannot be sent"),
-    (httpx.RemoteProtocolError, FailureKind.PROTOCOL, "answer is not HTTP"),
-    (httpx.TimeoutException, FailureKind.READ, "timed out"),
-    (httpx.HTTPError, FailureKind.READ, "connection broke"),
     (OSError, FailureKind.CONNECT, "cannot connect"),
     (ValueError, FailureKind.CONNECT, "request cannot be sent"),
 )
-"""our own transport's, then those of httpx, which serves SOCKS and the demo"""
 
-LASTING_ERRORS = (
-    InvalidUrl,
-    InvalidHeader,
-    httpx.UnsupportedProtocol,
-    httpx.InvalidURL,
-    httpx.LocalProtocolError,
-    ValueError,
-)
+LASTING_ERRORS = (InvalidUrl, InvalidHeader, ValueError)
 TLS_MISMATCHES = frozenset(
     {
         "CERTIFICATE_VERIFY_FAILED",

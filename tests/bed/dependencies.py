@@ -7,7 +7,6 @@ from msgspec.structs import replace
 from switchyard.demo.app import build_demo
 from switchyard.exchange import Exchange
 from switchyard.protocols.codecs import CODECS
-from switchyard.relay.asgi_transport import AsgiTransport
 from switchyard.relay.clocks import local_moment, steady_seconds
 from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.simulate import SimulatingWire
@@ -43,7 +42,7 @@ class Bed:
             sessions=self.sessions,
             slots=SlotQueue(self.limits, steady_seconds),
             codecs=CODECS,
-            wire=SimulatingWire(Wire(AsgiTransport(build_demo())), steady_seconds),
+            wire=SimulatingWire(Wire(build_demo()), steady_seconds),
             opened=self.opened.append,
             record=self._record,
             now=local_moment,

@@ -1,9 +1,13 @@
 """Requests as bytes: the exact head, and what is refused."""
 
+import httpx
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from switchyard.http1.errors import InvalidHeader, InvalidUrl
 from switchyard.http1.request import (
+    USUAL_URL,
     Headers,
     Origin,
     Proxy,
@@ -46,6 +50,22 @@ def test_a_url_that_is_none_is_refused(url: str) -> None:
 def test_a_broken_url_is_refused(url: str) -> None:
     with pytest.raises(InvalidUrl):
         target_of(url)
+
+
+@given(st.from_regex(USUAL_URL, fullmatch=True))
+@example("https://api.anthropic.com/v1/messages?beta=true")
+@example("http://host:80/a.b/c:d/?x=1&y=")
+@example("https://localhost:8443/deployments/gpt-4.1/")
+def test_a_usual_url_is_read_as_the_library_reads_it(url: str) -> None:
+    try:
+        found = target_of(url)
+    except InvalidUrl:
+        assert (httpx.URL(url).port or 0) > 65535
+        return
+    read = httpx.URL(url)
+    port = {"http": 80, "https": 443}[read.scheme] if read.port is None else read.port
+    origin = Origin(read.scheme, read.raw_host.decode(), port)
+    assert found == Target(origin, read.raw_path.decode(), read.netloc.decode())
 
 
 @pytest.mark.parametrize(

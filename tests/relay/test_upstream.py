@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from switchyard.exchange import FailureKind
-from switchyard.relay.asgi_transport import AsgiTransport
 from switchyard.relay.failures import AttemptFailed
 from switchyard.relay.upstream import Call, Reply, Wire
 from tests.bed.raw_server import RawServer, Script, Talk, answers, answers_and_closes, ok
@@ -22,7 +21,7 @@ async def demo(scope: Any, receive: Any, send: Any) -> None:
 
 def on_the_wire(work: Callable[[Wire], Awaitable[Any]]) -> Any:
     async def main() -> Any:
-        wire = Wire(AsgiTransport(demo))
+        wire = Wire(demo)
         try:
             return await work(wire)
         finally:

@@ -6,7 +6,6 @@ import pytest
 from msgspec.structs import replace
 
 from switchyard.demo.app import build_demo
-from switchyard.relay.asgi_transport import AsgiTransport
 from switchyard.relay.upstream import Destination, Wire
 from switchyard.relay.warm import ACTIVE_SECONDS, RENEW_SECONDS, Renewals, destination_of, destinations_of
 from switchyard.settings import Settings, Tls, Upstream
@@ -77,7 +76,7 @@ def test_a_request_of_no_conversation_keeps_none() -> None:
 
 def test_the_wire_keeps_a_connection_ready_until_the_entry_is_edited() -> None:
     async def scenario() -> list[int]:
-        wire = Wire(AsgiTransport(build_demo()))
+        wire = Wire(build_demo())
         destination = Destination("http://127.0.0.1:9/v1/messages", 5, "direct")
         other = replace(destination, proxy="")
         counts = []
@@ -96,7 +95,7 @@ def test_the_wire_keeps_a_connection_ready_until_the_entry_is_edited() -> None:
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1080", "socks5h://127.0.0.1:1080"])
 def test_no_connection_is_kept_through_socks(proxy: str) -> None:
     async def scenario() -> int:
-        wire = Wire(AsgiTransport(build_demo()))
+        wire = Wire(build_demo())
         wire.keep_ready(Destination(URL, 5, proxy), ACTIVE_SECONDS)
         return wire.ready_count
 
