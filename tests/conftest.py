@@ -1,9 +1,20 @@
-"""Shared by all tests: their order, and that a full run skips none."""
+"""Shared by all tests: their order, their generated examples, and that a full run skips none."""
 
+import os
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "the same examples in every run, however long each takes",
+    deadline=None,
+    database=None,
+    derandomize="FUZZ_EXAMPLES" not in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("the same examples in every run, however long each takes")
 
 TESTS = Path(__file__).parent
 SLOW = tuple(TESTS / name for name in ("outage", "clients", "browser", "daemon"))

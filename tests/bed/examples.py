@@ -5,12 +5,7 @@ import os
 from hypothesis import settings
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "100"))
-modelled = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    database=None,
-    derandomize="FUZZ_EXAMPLES" not in os.environ,
-)
+modelled = settings(max_examples=EXAMPLES)
 """for a test that compares the code with a small model, written from the documentation"""
 modelled_in_part = settings(modelled, max_examples=max(EXAMPLES // 4, 1))
 """likewise, where an example takes long or the test runs for each pair of protocols"""

@@ -4,7 +4,7 @@ import tomllib
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from switchyard.clients import json_edit, toml_edit
@@ -268,13 +268,11 @@ def empty_owner(data: dict[str, Any], wanted: Wanted) -> bool:
     return any(value_at(data, path[:depth]) == {} for path in wanted for depth in range(1, len(path)))
 
 
-@settings(deadline=None)
 @given(json_texts())
 def test_any_json_file_survives_set_up_and_undo(text: str) -> None:
     holds(JSON, text, CLAUDE)
 
 
-@settings(deadline=None)
 @given(toml_texts())
 def test_any_toml_file_survives_set_up_and_undo(text: str) -> None:
     holds(TOML, text, CODEX)

@@ -18,13 +18,7 @@ from tests.bed import wire
 
 Json = Any
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "25"))
-fuzzed = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    database=None,
-    derandomize="FUZZ_EXAMPLES" not in os.environ,
-    suppress_health_check=list(HealthCheck),
-)
+fuzzed = settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 
 WORDS = """
 type role content text model messages input tools tool_calls tool_use tool_result function function_call custom

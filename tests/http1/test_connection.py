@@ -144,7 +144,7 @@ def test_an_answer_comes_in_every_framing(name: str, cut: str) -> None:
 
 
 @given(st.sampled_from(sorted(GOOD)), st.lists(st.integers(0, 200), max_size=8))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_where_packets_end_changes_nothing(name: str, cuts: list[int]) -> None:
     octets, end, expected = GOOD[name]
     edges = sorted({0, *(cut for cut in cuts if cut < len(octets)), len(octets)})
@@ -296,7 +296,7 @@ def test_one_packet_becomes_one_chunk_however_many_pieces_it_has() -> None:
 @given(
     st.lists(st.binary(max_size=60) | st.sampled_from([part for row in GOOD.values() for part in (row[0],)]))
 )
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_whatever_a_server_sends_ends_in_an_answer_or_a_typed_error(packets: list[bytes]) -> None:
     async def work() -> bool:
         bench = Bench()

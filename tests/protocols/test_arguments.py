@@ -17,7 +17,7 @@ JSON = st.recursive(
 OBJECTS = st.dictionaries(st.text(max_size=4), JSON, min_size=1, max_size=4)
 
 
-@settings(max_examples=200, deadline=None, database=None)
+@settings(max_examples=200)
 @given(OBJECTS, st.lists(st.integers(0, 200), max_size=6))
 def test_an_object_cut_anywhere_is_complete_at_its_last_character(
     value: dict[str, object], cuts: list[int]

@@ -157,7 +157,7 @@ MESSAGES = st.sampled_from(tuple(HAVE.items())).flatmap(
 
 
 @given(st.lists(MESSAGES, max_size=5).map(tuple))
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=400)
 def test_a_well_formed_conversation_is_one_that_no_step_would_change(messages: tuple[Message, ...]) -> None:
     once = history.shaped(messages)
     assert history.is_well_formed(once)

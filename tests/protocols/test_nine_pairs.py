@@ -225,7 +225,7 @@ def sent_to(upstream: ProtocolName, client: ProtocolName) -> SentRequest:
 
 
 @pytest.mark.parametrize(("upstream", "client"), PAIRS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data(), points=st.lists(st.floats(0, 1), max_size=12))
 def test_a_stream_says_the_same_to_every_client(
     upstream: ProtocolName, client: ProtocolName, data: st.DataObject, points: list[float]
@@ -241,7 +241,7 @@ def test_a_stream_says_the_same_to_every_client(
 
 
 @pytest.mark.parametrize(("upstream", "client"), PAIRS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_a_whole_reply_says_the_same_to_every_client(
     upstream: ProtocolName, client: ProtocolName, data: st.DataObject

@@ -314,5 +314,5 @@ class Visits(RuleBasedStateMachine):
         assert self.limits.in_last_minute("rated", self.loop.time()) <= 2
 
 
-Visits.TestCase.settings = hypothesis_settings(max_examples=120, stateful_step_count=40, deadline=None)
+Visits.TestCase.settings = hypothesis_settings(max_examples=120, stateful_step_count=40)
 TestVisits = Visits.TestCase

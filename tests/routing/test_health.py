@@ -468,5 +468,5 @@ class Breaker(RuleBasedStateMachine):
             assert {found.trial_by for found in conditions} <= {"", *self.under_way}
 
 
-Breaker.TestCase.settings = hypothesis_settings(max_examples=100, stateful_step_count=40, deadline=None)
+Breaker.TestCase.settings = hypothesis_settings(max_examples=100, stateful_step_count=40)
 TestBreaker = Breaker.TestCase

@@ -370,7 +370,5 @@ class HeldRequests(RuleBasedStateMachine):
             self.queues[target].waiting.append(name)
 
 
-HeldRequests.TestCase.settings = hypothesis_settings(
-    max_examples=150, stateful_step_count=50, deadline=None, derandomize=True
-)
+HeldRequests.TestCase.settings = hypothesis_settings(max_examples=150, stateful_step_count=50)
 TestHeldRequests = HeldRequests.TestCase

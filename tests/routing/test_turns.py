@@ -94,7 +94,7 @@ Held = tuple[str, float, float]
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.floats(0, 130), st.floats(0.1, 400))))
-@hypothesis_settings(max_examples=200, deadline=None, derandomize=True)
+@hypothesis_settings(max_examples=200)
 def test_no_turn_is_held_longer_than_its_budget_between_two_pauses(requests: list[Held]) -> None:
     """A pause: longer than the memory between the end of one request of the turn and the next."""
     budgets, now = HoldBudgets(), 0.0

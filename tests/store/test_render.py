@@ -275,7 +275,7 @@ def samples(text: str) -> dict[tuple[str, str], float]:
 NASTY = ["", 'a "b"\\\n', "{}", "a,b=c", "é\u2028\r\t", "=1+1", "#", "\x00", "日本"]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.sampled_from(NASTY), st.integers(0, 4), st.floats(0, 9)), max_size=20))
 def test_metrics_keep_to_the_format_and_only_grow(reported: list[tuple[str, int, float]]) -> None:
     with TemporaryDirectory() as folder:

@@ -377,7 +377,7 @@ def recent(answer: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in answer.items() if name != "sessions"}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.tuples(SOME_LINES, SOME_LINES, SOME_LINES))
 def test_journal_roll_up_and_totals_agree_over_several_lives(lives: tuple[list[Line], ...]) -> None:
     with TemporaryDirectory() as name:
@@ -397,7 +397,7 @@ RESETS = st.builds(lambda days: NOON - days * DAY, st.integers(0, 45))
 """the time of a reset, by the clock of the machine, which may have been set back or moved to another zone"""
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(some_line() | RESETS, max_size=10), st.booleans())
 def test_a_reset_separates_earlier_lines_from_later_ones_whatever_the_clock_says(
     events: list[Line | float], saved: bool
@@ -433,7 +433,7 @@ def test_a_reset_separates_earlier_lines_from_later_ones_whatever_the_clock_says
         asyncio.run(scenario(Path(name)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SOME_LINES, SOME_LINES, st.floats(0, 1))
 def test_a_crash_that_cuts_the_journal_at_any_byte_loses_the_torn_line_only(
     saved: list[Line], unsaved: list[Line], where: float
@@ -461,7 +461,7 @@ def test_a_crash_that_cuts_the_journal_at_any_byte_loses_the_torn_line_only(
         assert recent(reported(kept)) == recent(reported(rebuilt)) == recent(reported(other))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SOME_LINES.filter(bool), st.floats(0, 1))
 def test_a_roll_up_cut_at_any_byte_is_rebuilt_from_the_journal(lines: list[Line], where: float) -> None:
     with TemporaryDirectory() as name:

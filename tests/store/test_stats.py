@@ -38,7 +38,7 @@ def test_spending_is_known_by_day_and_month() -> None:
     assert kept.spent("2026-11")["b"] == 2_500_000_000
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SOME_LINES, st.randoms(use_true_random=False))
 def test_totals_do_not_depend_on_the_order_of_lines(lines: list[Line], chance: random.Random) -> None:
     shuffled = list(lines)

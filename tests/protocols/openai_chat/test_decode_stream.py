@@ -602,7 +602,7 @@ ANYTHING = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None, database=None)
+@settings(max_examples=300)
 @given(st.lists(st.dictionaries(NAMES, ANYTHING, max_size=4), max_size=5), st.booleans())
 def test_whatever_comes_the_walk_is_kept(deltas: list[dict[str, object]], tags: bool) -> None:
     capabilities = Capabilities(think_tags=tags, reasoning_history="reasoning_content")
