@@ -1,11 +1,19 @@
-"""Shared by all tests: their order, their generated examples, and that a full run skips none."""
+"""Shared by all tests: their order, their time of day, their generated examples, and that a full run skips none."""
 
 import os
+import time
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# It is about noon for the tests, their daemons and their browsers: no day, month or year ends while they run, and no
+# clock is put forward or back.
+os.environ["TZ"] = f"Etc/GMT{datetime.now(UTC).hour - 12:+d}"
+if hasattr(time, "tzset"):
+    time.tzset()
 
 settings.register_profile(
     "the same examples in every run, however long each takes",

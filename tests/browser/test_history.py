@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
@@ -13,12 +12,10 @@ from playwright.sync_api import Locator, Page, Route, expect
 from switchyard.store.journal_line import Line, LineAttempt, LineError, LineUsage, write_line
 from switchyard.store.local_time import local_moment
 from tests.bed.daemon import Daemon, Document, settings, upstream
-from tests.bed.noon import noon_zone
 from tests.bed.upstream import ScriptedUpstream, status
 from tests.browser.conftest import Open
 
 NOW = datetime.now(UTC).timestamp()
-ZONE = noon_zone()
 COUNT = 260
 HOSTILE = "/work/<img src=x onerror=document.title=1>"
 
@@ -26,7 +23,7 @@ HOSTILE = "/work/<img src=x onerror=document.title=1>"
 def a_line(number: int) -> Line:
     """Number 0 is the oldest; every 50th has failed."""
     at = NOW - 3600 + number * 10
-    local = local_moment(at, ZoneInfo(ZONE))
+    local = local_moment(at)
     name, has_failed = ("first", "second")[number % 2], number % 50 == 0
     attempt = LineAttempt(name, "qwen", started=0.5, first_byte=1.0, ended=2.0)
     return Line(
@@ -69,7 +66,7 @@ def past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         upstream("second", "http://127.0.0.1:9"),
         budget={"month_hard": 50},
     )
-    with Daemon(folder, document, {"TZ": ZONE}) as running:
+    with Daemon(folder, document) as running:
         yield running
 
 

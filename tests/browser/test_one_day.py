@@ -15,7 +15,6 @@ from playwright.sync_api import expect
 from tests.bed import wire
 from tests.bed.asking import PATHS, ask, question
 from tests.bed.daemon import Daemon, Document, holding_settings, upstream
-from tests.bed.noon import noon_zone
 from tests.bed.patience import wait_until
 from tests.bed.raw_client import leave, post
 from tests.bed.upstream import (
@@ -230,8 +229,7 @@ def of_metrics(text: str, by: str) -> dict[str, float]:
 def test_every_place_reports_the_same_totals_of_a_mixed_day(
     tmp_path: Path, servers: Servers, open_page: Open
 ) -> None:
-    zone = noon_zone()
-    with Daemon(tmp_path, servers.settings(), {"TZ": zone}) as daemon:
+    with Daemon(tmp_path, servers.settings()) as daemon:
         spent = live_through(daemon, servers)
         expected = {
             "requests": 19,
@@ -264,14 +262,14 @@ def test_every_place_reports_the_same_totals_of_a_mixed_day(
         assert {name: today[name] for name in COUNTS} == {name: journal.get(name, 0) for name in COUNTS}
         assert (today["input"], round(today["cost"], 6)) == (journal["input"], journal["cost"])
 
-        page = open_page(daemon, "/token-stats.html", timezone_id=zone)
+        page = open_page(daemon, "/token-stats.html")
         numbers = page.locator(".numbers > div")
         ends = "1 failed · 1 cancelled · 1 cut off · 1 held"
         expect(numbers.nth(0)).to_have_text(f"Requests19{ends}")
         expect(numbers.nth(1)).to_have_text(f"Cost${spent:.2f} +2 without a price · 3 local, without a price")
         apart = "connection tests: 2 (1 failed), activations: 2 (1 failed), replays: 1"
         expect(page.get_by_text(f"but included in tokens and cost: {apart}.")).to_be_visible()
-        overview = open_page(daemon, "/", timezone_id=zone)
+        overview = open_page(daemon, "/")
         expect(overview.locator(".numbers > div").filter(has_text="Requests")).to_have_text(
             f"Requests19{ends}"
         )
