@@ -121,7 +121,7 @@ class Outage:
 class Failing:
     outage: Outage
     fault: str
-    delay: float
+    before: Callable[[Received], Script]
 
 
 class OutageUpstream(ScriptedUpstream):
@@ -135,6 +135,8 @@ class OutageUpstream(ScriptedUpstream):
         self._is_open = True
         self.answered: list[Received] = []
         self.failed: list[Received] = []
+        self.overlapping: list[Received] = []
+        """those that came while the client of an earlier one still waited"""
 
     def __exit__(self, *details: object) -> None:
         for timer in self._reopening:
@@ -143,16 +145,22 @@ class OutageUpstream(ScriptedUpstream):
         self.open_port()
         super().__exit__(*details)
 
-    def set_outage(self, fault: str, outage: Outage, model: str = ALL_MODELS, delay: float = 0) -> None:
-        """Fail requests for `model`, each after `delay` seconds. A refused connection affects all models at once."""
-        self._failing[model] = Failing(outage, fault, delay)
+    def set_outage(
+        self,
+        fault: str,
+        outage: Outage,
+        model: str = ALL_MODELS,
+        before: Callable[[Received], Script] = lambda request: (),
+    ) -> None:
+        """Fail requests for `model`, each after the steps `before`. A refused connection affects all models at once."""
+        self._failing[model] = Failing(outage, fault, before)
         if fault == REFUSED:
             assert model == ALL_MODELS, "a closed port has no models"
             outage.calls(self._close_for, self.open_port)
 
     def forget(self) -> None:
         """Drop the records."""
-        for found in (self.requests, self.answered, self.failed):
+        for found in (self.requests, self.answered, self.failed, self.overlapping):
             found.clear()
 
     # --- the port --------------------------------------------------------------
@@ -190,11 +198,13 @@ class OutageUpstream(ScriptedUpstream):
     # --- one request -----------------------------------------------------------
 
     def _next(self, request: Received) -> Iterator[Step]:
+        others = [one for one in list(self.requests) if one is not request and one.ended_at is None]
+        if not all(one.client_has_left for one in others):
+            self.overlapping.append(request)
         failing = self._failing.get(str(request.json.get("model", ""))) or self._failing.get(ALL_MODELS)
         if failing is not None and failing.outage.meets_a_request():
             self.failed.append(request)
-            delay = [Wait(failing.delay)] if failing.delay else []
-            yield from _noting_the_end(request, [*delay, *OUTAGES[failing.fault](request)])
+            yield from _noting_the_end(request, [*failing.before(request), *OUTAGES[failing.fault](request)])
             return
         self.answered.append(request)
         yield from _noting_the_end(request, self._answer_well(request))
@@ -214,14 +224,9 @@ def _noting_the_end(request: Received, script: Script) -> Iterator[Step]:
 # --- records ------------------------------------------------------------
 
 
-def most_at_once(
-    requests: Iterable[Received], since: float = 0.0, until: float | None = None, notices_within: float = 0.0
-) -> int:
-    """The largest number of parallel requests between two times.
-
-    `notices_within`: the seconds within which the server notices that the other side has closed a connection.
-    """
+def most_at_once(requests: Iterable[Received], since: float = 0.0, until: float | None = None) -> int:
+    """The largest number of parallel requests between two times."""
     until = time.monotonic() if until is None else until
-    spans = [(one.at + notices_within, until if one.ended_at is None else one.ended_at) for one in requests]
+    spans = [(one.at, until if one.ended_at is None else one.ended_at) for one in requests]
     spans = [(max(start, since), min(end, until)) for start, end in spans if start < until and end > since]
     return max((sum(start <= moment < end for start, end in spans) for moment, _ in spans), default=0)

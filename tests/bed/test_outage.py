@@ -9,7 +9,7 @@ from tests.bed.asking import ask, text_of
 from tests.bed.daemon import Response, request
 from tests.bed.outage import OUTAGES, REFUSED, Outage, OutageUpstream, most_at_once
 from tests.bed.patience import PATIENCE_SECONDS, wait_until
-from tests.bed.upstream import Received, agent, say
+from tests.bed.upstream import Hold, Received, agent, say
 from tests.bed.wire import PROTOCOLS, Call, Protocol, Reply
 
 SHORT = 0.3
@@ -128,7 +128,7 @@ def test_it_records_each_request_and_its_end() -> None:
             ask(server.url, "messages", text=text)
         with pytest.raises(OSError):
             ask(server.url, "messages", "hangs", seconds=0.1)
-        wait_until(lambda: server.failed[0].gone_at is not None, "the end of the connection")
+        wait_until(lambda: any(one.gone_at for one in server.failed), "the end of the connection")
 
     first, second, third = server.answered
     assert first.fingerprint == second.fingerprint != third.fingerprint
@@ -138,18 +138,22 @@ def test_it_records_each_request_and_its_end() -> None:
 
 
 def test_it_counts_the_requests_under_way_at_the_same_time() -> None:
+    all_came = threading.Event()
     with OutageUpstream() as server:
-        server.set_outage("503", Outage(60), delay=0.5)
+        server.set_outage("503", Outage(60), before=lambda request: [Hold(all_came)])
         workers = [threading.Thread(target=ask, args=(server.url, "messages")) for _ in range(3)]
         for worker in workers:
             worker.start()
+        wait_until(lambda: len(server.failed) == 3, "all of them")
+        all_came.set()
         for worker in workers:
             worker.join()
-        parted = time.monotonic()
+        parted, overlapping = time.monotonic(), len(server.overlapping)
         for _ in range(2):
             ask(server.url, "messages")
 
     assert most_at_once(server.requests) == 3
+    assert len(server.overlapping) == overlapping >= 2
     assert most_at_once(server.requests, since=parted) == 1
     assert most_at_once([], since=parted) == 0
 

@@ -1,6 +1,6 @@
 """Many held sessions of one upstream: one probe at a time, and all are answered after the recovery."""
 
-import time
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -8,22 +8,24 @@ import pytest
 
 from tests.bed.asking import ask, text_of
 from tests.bed.daemon import Daemon, Document, Response, holding_settings, upstream
-from tests.bed.outage import Outage, OutageUpstream, most_at_once
-from tests.bed.upstream import Received, Script, Wait, say
+from tests.bed.outage import LONG, Outage, OutageUpstream, most_at_once
+from tests.bed.patience import wait_until
+from tests.bed.upstream import Hold, Received, Script, Wait, say
 
 SESSIONS = 20
-OUTAGE_SECONDS = 8.0
 FAILS_AFTER = 1.5
-"""how long a failing request runs: parallel ones overlap visibly, and all first ones come during it"""
+"""how long a failing request runs: parallel ones overlap visibly"""
 ANSWERS_AFTER = 1.5
 """how long a successful response takes: one after the other they would take too long"""
+FAILED_PROBES = 2
+"""after so many the outage ends"""
 PROBES = 8
 TEXT = "Back again"
 
 
 @dataclass(frozen=True)
 class Scene:
-    """`late` sessions start `LATE_AFTER` seconds after the others."""
+    """`late` sessions start when the others are held."""
 
     late: int = 0
     max_concurrency: int | None = None
@@ -33,8 +35,12 @@ class Scene:
         """How many may fail before all are held: later ones find the cooldown."""
         return SESSIONS - self.late
 
+    @property
+    def together(self) -> int:
+        """How many are sent before one of them fails."""
+        return min(self.first_attempts, self.max_concurrency or SESSIONS)
 
-LATE_AFTER = 3.0
+
 SCENES = {
     "all at once": Scene(),
     "four at a time": Scene(max_concurrency=4),
@@ -83,17 +89,27 @@ def _settings(servers: dict[str, OutageUpstream]) -> Document:
 
 
 def _play(name: str, server: OutageUpstream, daemon: Daemon) -> Played:
-    scene, outage = SCENES[name], Outage(OUTAGE_SECONDS)
-    server.set_outage("503", outage, delay=FAILS_AFTER)
+    scene, outage, all_came = SCENES[name], Outage(LONG), threading.Event()
+    ask(daemon.url, "messages", f"{name},{name}")  # an entry that has never answered is held only briefly
+    server.forget()
+    server.set_outage("503", outage, before=lambda request: [Hold(all_came), Wait(FAILS_AFTER)])
 
     def session(number: int) -> Response:
-        if number >= SESSIONS - scene.late:
-            time.sleep(LATE_AFTER)
         headers = {"x-claude-code-session-id": f"{name} {number}"}
-        return ask(daemon.url, "messages", name, f"I am {number}", headers=headers, seconds=120)
+        return ask(daemon.url, "messages", name, f"I am {number}", headers=headers, seconds=LONG)
+
+    def held() -> int:
+        return sum(row["model"] == name for row in daemon.get("/api/state").json["held"])
 
     with ThreadPoolExecutor(SESSIONS) as pool:
-        responses = list(pool.map(session, range(SESSIONS)))
+        asked = [pool.submit(session, number) for number in range(scene.first_attempts)]
+        wait_until(lambda: len(server.failed) == scene.together, "the first attempts")
+        all_came.set()
+        wait_until(lambda: not scene.late or held() == scene.first_attempts, "that all are held")
+        asked += [pool.submit(session, number) for number in range(scene.first_attempts, SESSIONS)]
+        wait_until(lambda: len(server.failed) >= scene.together + FAILED_PROBES, "failed probes")
+        outage.end()
+        responses = [one.result() for one in asked]
     rows = [row for row in daemon.journal() if row["model"] == name]
     return Played(
         scene,

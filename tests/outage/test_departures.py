@@ -11,14 +11,12 @@ import pytest
 
 from tests.bed.asking import PATHS, ask, question, text_of
 from tests.bed.daemon import Daemon, Document, Response, holding_settings, upstream
-from tests.bed.outage import Outage, OutageUpstream, most_at_once
+from tests.bed.outage import Outage, OutageUpstream
 from tests.bed.patience import PATIENCE_SECONDS, wait_until
-from tests.bed.upstream import Received, say
+from tests.bed.upstream import Received, Script, Wait, say
 
 FAILS_AFTER = 1.0
-"""how long a failing request runs, so that its client can leave during it"""
-NOTICED_WITHIN = 0.8
-"""how long a busy machine may take to report a closed connection to the upstream"""
+"""how long a failing request runs, so that another would overlap with it"""
 
 
 @dataclass
@@ -82,7 +80,7 @@ def bed(tmp_path: Path) -> Iterator[Bed]:
                 daemon.url, "messages", "before"
             )  # requests are held only briefly for an entry that has never answered
             server.forget()
-            server.set_outage("503", outage, delay=FAILS_AFTER)
+            server.set_outage("503", outage, before=lambda request: [Wait(FAILS_AFTER)])
             bed = Bed(daemon, server, outage, pool)
             try:
                 yield bed
@@ -93,6 +91,10 @@ def bed(tmp_path: Path) -> Iterator[Bed]:
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 def test_a_client_that_leaves_during_its_probe_frees_it_for_the_next_in_line(bed: Bed, stream: bool) -> None:
+    def until_it_leaves(request: Received) -> Script:
+        return [Wait() if request in bed.requests_of("I will leave")[1:] else Wait(FAILS_AFTER)]
+
+    bed.server.set_outage("503", bed.outage, before=until_it_leaves)
     client = bed.leaver(stream)
     stays = bed.stayer()
     probe = bed.wait_for_requests("I will leave", 2)
@@ -124,7 +126,7 @@ def judge(bed: Bed, stays: "Future[Response]") -> None:
     response = stays.result(timeout=PATIENCE_SECONDS)
 
     assert (response.status, text_of("messages", response)) == (200, "Back again")
-    assert most_at_once(bed.server.requests, notices_within=NOTICED_WITHIN) == 1
+    assert bed.server.overlapping == []
     assert bed.row_of("ok")["usage"]["input"] == 11
     # no request was sent without a client
     assert "usage" not in cancelled and len(cancelled["attempts"]) == len(bed.requests_of("I will leave"))
