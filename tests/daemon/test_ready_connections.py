@@ -7,7 +7,7 @@ from typing import Self
 
 from tests.bed.asking import question
 from tests.bed.daemon import Daemon, request, settings, upstream
-from tests.bed.patience import wait_until
+from tests.bed.patience import PATIENCE_SECONDS, wait_until
 
 ANSWER = (
     b'{"id":"a","object":"chat.completion","model":"m","choices":[{"index":0,"finish_reason":"stop",'
@@ -25,11 +25,13 @@ class Closing:
         self.connected: list[socket.socket] = []
         self.answered: list[int] = []
         """the numbers of the connections that have brought a request"""
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
+        self._accepting.join(PATIENCE_SECONDS)  # the next listener may get the number of this one
         self._listener.close()
         for one in self.connected:
             one.close()
