@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from random import SystemRandom
@@ -133,6 +134,14 @@ class Daemon:
     def output(self) -> str:
         """All output, over all its starts."""
         return self._output.read_text(errors="replace") if self._output.exists() else ""
+
+    def processor_seconds(self) -> float:
+        """The time that the processors have worked for it, or the time itself where only that is known."""
+        path = Path(f"/proc/{self.pid}/stat")
+        if not path.exists():
+            return time.monotonic()
+        user, system = path.read_text().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     def _running(self) -> subprocess.Popen[bytes]:
         assert self._process is not None, "the daemon does not run"
