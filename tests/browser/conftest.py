@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect, sync_playwright
 
 from tests.bed.chrome import find_chrome
 from tests.bed.daemon import Daemon, Document, settings, upstream
-from tests.bed.patience import PATIENCE_SECONDS
+from tests.bed.patience import PATIENCE_SECONDS, wait_until
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -70,6 +70,13 @@ def open_page(browser: Browser) -> Iterator[Open]:
     for context in contexts:
         context.close()
     assert errors == []
+
+
+def sent(page: Page, late: list[Route]) -> Route:
+    """The first request that a test holds back, once the page has sent it."""
+    # a look at the page lets the browser's messages in
+    wait_until(lambda: page.evaluate("true") and bool(late), "the request")
+    return late[0]
 
 
 HOSTILE = '<img src=x onerror="document.title=1">'

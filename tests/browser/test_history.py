@@ -13,7 +13,7 @@ from switchyard.store.journal_line import Line, LineAttempt, LineError, LineUsag
 from switchyard.store.local_time import local_moment
 from tests.bed.daemon import Daemon, Document, settings, upstream
 from tests.bed.upstream import ScriptedUpstream, status
-from tests.browser.conftest import Open
+from tests.browser.conftest import Open, sent
 
 NOW = datetime.now(UTC).timestamp()
 COUNT = 260
@@ -118,6 +118,7 @@ def test_a_request_of_the_journal_opens(past: Daemon, open_page: Open) -> None:
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_text("x_0000")).to_be_visible()
     expect(dialog.get_by_text("No capacity").first).to_be_visible()
+    expect(page).to_have_url(re.compile("id=x_0000"))
     address = page.url
     page.keyboard.press("Escape")
     expect(rows(page).last).to_be_focused()
@@ -170,7 +171,7 @@ def test_a_column_of_the_plot_is_reached_and_opened_by_keyboard(past: Daemon, op
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog").get_by_text("x_0258")).to_be_visible()
     page.keyboard.press("Escape")
-    assert page.url.endswith("#/sessions?session=session-1")
+    expect(page).to_have_url(re.compile(r"#/sessions\?session=session-1$"))
 
 
 def test_a_column_keeps_the_focus_when_the_end_of_the_journal_is_reached(
@@ -198,7 +199,7 @@ def test_a_column_keeps_the_focus_when_the_end_of_the_journal_is_reached(
     expect(column).to_have_count(130)
     expect(page.get_by_text("Searching the journal")).to_be_visible()
     column.last.focus()
-    late[0].fulfill(json={"requests": [], "next": None, "reached": None})
+    sent(page, late).fulfill(json={"requests": [], "next": None, "reached": None})
     expect(page.locator(".list-foot")).to_be_empty()
     expect(column.last).to_be_focused()
 
@@ -284,6 +285,6 @@ def test_a_conversation_that_is_opened_while_the_list_loads_is_shown(past: Daemo
     page.evaluate(
         "new Promise((seen) => (addEventListener('hashchange', seen), location.hash += '?session=session-1'))"
     )
-    late[0].continue_()
+    sent(page, late).continue_()
     expect(page.get_by_role("group", name="Tokens").locator(".column")).to_have_count(130)
     expect(page.get_by_role("region", name="Conversations")).to_have_count(0)

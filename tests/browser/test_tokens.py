@@ -6,7 +6,7 @@ from pathlib import Path
 from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.bed.daemon import Daemon
-from tests.browser.conftest import HOSTILE, Open
+from tests.browser.conftest import HOSTILE, Open, sent
 
 PAGE = "/token-stats.html"
 
@@ -100,7 +100,7 @@ def test_a_late_answer_does_not_replace_the_period_chosen_meanwhile(demo: Daemon
     columns = page.locator(".chart .column")
     expect(columns).to_have_count(24)
     with page.expect_response("**/api/token-stats?*") as answer:
-        late[0].fulfill(json=empty)
+        sent(page, late).fulfill(json=empty)
     answer.value.finished()
     page.evaluate("() => new Promise((done) => requestIdleCallback(done))")
     expect(columns).to_have_count(24)

@@ -14,7 +14,7 @@ from tests.bed.daemon import Daemon, Document, settings, upstream
 from tests.bed.keychain import FakeKeychain
 from tests.bed.upstream import ScriptedUpstream, answer, say, whole
 from tests.bed.wire import Reply
-from tests.browser.conftest import CHINESE, HOSTILE, LONG, Open
+from tests.browser.conftest import CHINESE, HOSTILE, LONG, Open, sent
 
 PANEL = "/#/upstreams"
 
@@ -230,8 +230,7 @@ def test_a_click_before_the_settings_are_there_opens_the_form_once_they_are(
     page.route("**/api/configs", lambda route: late.append(route))
     page.reload(wait_until="commit")
     page.get_by_role("button", name="Add upstream").click()
-    while not late:
-        page.wait_for_timeout(10)
+    sent(page, late)
     for route in late:
         route.continue_()
     page.unroute("**/api/configs")
@@ -273,7 +272,7 @@ def test_a_late_check_does_not_report_what_has_been_corrected(daemon: Daemon, op
     with page.expect_response(checks):
         form.get_by_label("Priority").fill("30")
     with page.expect_response(checks) as answer:
-        late[0].continue_()
+        sent(page, late).continue_()
     assert "found 300" in answer.value.text()
     page.evaluate("() => new Promise((done) => requestIdleCallback(done))")
     expect(form.locator(".field:has([name=priority]) > .wrong")).to_be_hidden()
