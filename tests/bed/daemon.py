@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+import weakref
 from pathlib import Path
 from random import SystemRandom
 from typing import IO, Any, Self, cast
@@ -48,7 +48,9 @@ class Daemon:
     ):
         self.data = folder / "data"
         self.home = folder / "home"
-        self.port = free_port()
+        reserved = _reservation()
+        weakref.finalize(self, reserved.close)
+        self.port = _port_of(reserved)
         self._environment = environment or {}
         self._process: subprocess.Popen[bytes] | None = None
         self._output = folder / "output.txt"
@@ -273,10 +275,29 @@ PORTS = range(20_000, 32_000)
 _turns = itertools.count(SystemRandom().randrange(len(PORTS)))
 
 
+_RESERVED: list[socket.socket] = []
+
+
 def free_port() -> int:
-    """One that no other listener or connection is given before it is used, also not in another test process."""
+    """One that no other listener, connection or test gets for as long as the tests run."""
+    _RESERVED.append(_reservation())
+    return _port_of(_RESERVED[-1])
+
+
+def _reservation() -> socket.socket:
+    """Of a port for TCP: the tests of all processes take the same one for UDP first, and keep it."""
     while True:
-        port = PORTS[next(_turns) % len(PORTS)]
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
+        address = "127.0.0.1", PORTS[next(_turns) % len(PORTS)]
+        reserved = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            reserved.bind(address)
+            with socket.socket() as probe:
+                probe.bind(address)
+            return reserved
+        except OSError:
+            reserved.close()
+
+
+def _port_of(reserved: socket.socket) -> int:
+    port: int = reserved.getsockname()[1]
+    return port
