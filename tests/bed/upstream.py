@@ -340,12 +340,17 @@ _RESERVED: list[socket.socket] = []
 """bound without listening: no other program gets these ports"""
 
 
-def closed_url() -> str:
-    """An address that refuses connections, for as long as the tests run."""
+def closed_port() -> int:
+    """A port that refuses connections, for as long as the tests run."""
     reserved = socket.socket()
     reserved.bind(("127.0.0.1", 0))
     _RESERVED.append(reserved)
-    return f"http://127.0.0.1:{reserved.getsockname()[1]}"
+    port: int = reserved.getsockname()[1]
+    return port
+
+
+def closed_url() -> str:
+    return f"http://127.0.0.1:{closed_port()}"
 
 
 # --- successful responses --------------------------------------------------------------

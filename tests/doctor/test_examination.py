@@ -1,7 +1,6 @@
 """The findings of the doctor, and its repairs."""
 
 import json
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,8 @@ from switchyard.installation import own_command
 from switchyard.settings import Settings
 from switchyard.settings_validation import parse
 from switchyard.store.lock import DataFolderLock
+from tests.bed.daemon import free_port
+from tests.bed.upstream import closed_port
 
 OURS = {"ANTHROPIC_BASE_URL": "http://localhost:5101/api", "NO_PROXY": "localhost,127.0.0.1"}
 PROVIDER = {"base_url": "http://127.0.0.1:5101/openai", "name": "x"}
@@ -338,18 +339,8 @@ def test_a_broken_client_file_is_an_error_with_its_position(inputs: DoctorInputs
 # --- the daemon -----------------------------------------------------------------
 
 
-@contextmanager
-def taken_port() -> Iterator[int]:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen()
-        yield int(listening.getsockname()[1])
-
-
 def test_a_free_port_and_no_daemon_is_a_warning(inputs: DoctorInputs) -> None:
-    with taken_port() as port:
-        pass
-    found = daemon.examine_port(replace(inputs, port=port))
+    found = daemon.examine_port(replace(inputs, port=free_port()))
     assert [(one.level, one.fix) for one in found] == [("warning", f"Start it: {own_command()}")]
 
 
@@ -368,8 +359,7 @@ def test_the_daemon_of_the_folder_is_recognised_wherever_it_listens(inputs: Doct
 
 
 def test_a_daemon_that_does_not_answer_is_an_error(inputs: DoctorInputs) -> None:
-    with taken_port() as port:
-        pass
+    port = closed_port()
     with DataFolderLock(inputs.data) as lock:
         lock.note(f"http://127.0.0.1:{port}")
         found = daemon.examine_port(inputs)
@@ -463,8 +453,7 @@ def test_an_upstream_that_listens_is_reached_and_reports_the_time(inputs: Doctor
 
 
 def test_one_that_does_not_listen_is_an_error_and_delays_no_other(inputs: DoctorInputs) -> None:
-    with taken_port() as port:
-        pass
+    port = closed_port()
     here = settings(base_url=f"http://127.0.0.1:{port}", name="my box")
     found = upstreams.examine_upstreams(replace(inputs, settings=here))[0]
     assert (found.level, found.text) == (

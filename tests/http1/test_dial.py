@@ -12,6 +12,7 @@ from switchyard.http1.errors import ConnectFailed, ConnectionBroken, ConnectTime
 from switchyard.http1.transport import Http1Transport
 from tests.bed.certificates import Certificates, make_certificates
 from tests.bed.raw_server import RawServer, Talk, answers, ok
+from tests.bed.upstream import closed_port
 from tests.http1.conftest import Run
 
 
@@ -28,13 +29,6 @@ async def get(transport: Http1Transport, url: str, seconds: float = 5) -> bytes:
 async def holds_on(talk: Talk) -> None:
     """Says nothing at all, until the client leaves."""
     await talk.left()
-
-
-def closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def full_listener() -> socket.socket:

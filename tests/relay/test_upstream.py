@@ -1,7 +1,6 @@
 """The transports: kind and message of each failure; demo, proxies and headers."""
 
 import asyncio
-import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ from switchyard.exchange import FailureKind
 from switchyard.relay.failures import AttemptFailed
 from switchyard.relay.upstream import Call, Reply, Wire
 from tests.bed.raw_server import RawServer, Script, Talk, answers, answers_and_closes, ok
+from tests.bed.upstream import closed_port
 
 
 async def demo(scope: Any, receive: Any, send: Any) -> None:
@@ -97,13 +97,6 @@ def test_each_break_has_its_kind_and_its_message(name: str) -> None:
     found, reported = on_the_wire(work)
     assert found is kind
     assert reported.startswith(text), reported
-
-
-def closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 @pytest.mark.parametrize(
