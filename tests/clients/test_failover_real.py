@@ -118,7 +118,7 @@ def test_an_agent_turn_survives_the_death_of_the_primary(tmp_path: Path, death: 
 
 # --- nothing left --------------------------------------------------------------
 
-BEAT = 1.0
+BEAT = 2.0
 """seconds between keep-alives: immediate failures come before the first one"""
 
 
@@ -139,7 +139,7 @@ def refusal(code: int, kind: str, message: str) -> Answer:
 
 def slowly(answer: Answer) -> Answer:
     """Late enough that the client has received keep-alives."""
-    return lambda request: [Wait(2.5 * BEAT), *answer(request)]
+    return lambda request: [Wait(1.5 * BEAT), *answer(request)]
 
 
 BAD_KEY = refusal(401, "authentication_error", "this key is not ours")
@@ -160,7 +160,7 @@ FOR_BOTH: dict[str, Down] = {
     "503": Down(status(503, "not now"), "not now"),
     "529": Down(status(529, "too busy"), "too busy"),
     "refused": Down(None, "cannot connect", received=0),
-    "hang": Down(FAULTS["silence before headers"], "sent nothing for 4 s"),
+    "hang": Down(FAULTS["silence before headers"], "sent nothing for 6 s"),
     "cut": Down(cut_after_content(), "the connection broke", asked=2, received=2),
 }
 LATE = {"bad key": BAD_KEY, "quota until tomorrow": NO_QUOTA, "529": status(529, "too busy")}
@@ -168,7 +168,7 @@ LATE = {"bad key": BAD_KEY, "quota until tomorrow": NO_QUOTA, "529": status(529,
 DOWN: dict[Client, dict[str, Down]] = {
     "claude": {
         **FOR_BOTH,
-        "hang": Down(FAULTS["silence before headers"], "sent nothing for 4 s", asked=2),
+        "hang": Down(FAULTS["silence before headers"], "sent nothing for 6 s", asked=2),
         "unknown model": Down(NO_MODEL, PICK_ANOTHER, asked=2),
         "unknown model, late": Down(slowly(NO_MODEL), PICK_ANOTHER, asked=2),
         **{f"{name}, late": Down(slowly(LATE[name]), FOR_BOTH[name].cause, asked=2) for name in LATE},
@@ -213,7 +213,7 @@ def storms(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, Client],
             for name, client in CASES
         ]
         folder = tmp_path_factory.mktemp("storms")
-        rules, patience = {"keep_alive_seconds": BEAT}, {"first_byte": 4, "idle": 4}
+        rules, patience = {"keep_alive_seconds": BEAT}, {"first_byte": 6, "idle": 6}
         with Daemon(folder, settings(*entries, timeouts=patience, failover=rules)) as daemon:
 
             def suffer(case: tuple[str, Client]) -> Run:

@@ -28,6 +28,8 @@ from tests.bed.upstream import (
 from tests.bed.wire import PROTOCOLS, Protocol
 
 LIMIT_SECONDS = 0.05
+READ_SECONDS = 0.03
+"""within which the daemon has usually read what the upstream has sent"""
 
 
 def slow_drip(request: Received) -> Script:
@@ -96,11 +98,12 @@ def ask_and_leave(
     wants_stream: bool = True,
     shows_content: bool = False,
     reset: bool = False,
+    read_seconds: float = READ_SECONDS,
 ) -> float:
     """The seconds from the client's departure to the end of the upstream's connection, which nothing else ends."""
     bed.server.script(answer)
     lines = len(bed.daemon.journal())
-    client = ask_and_wait(bed, protocol, wants_stream, shows_content)
+    client = ask_and_wait(bed, protocol, wants_stream, shows_content, read_seconds)
     left_at = time.monotonic()
     leave(client, reset=reset)
     request = bed.server.requests[0]
@@ -114,7 +117,9 @@ def ask_and_leave(
     return request.gone_at - left_at
 
 
-def ask_and_wait(bed: Bed, protocol: Protocol, wants_stream: bool, shows_content: bool) -> socket.socket:
+def ask_and_wait(
+    bed: Bed, protocol: Protocol, wants_stream: bool, shows_content: bool, read_seconds: float
+) -> socket.socket:
     body = json.dumps(question(protocol, "m", stream=wants_stream)).encode()
     client = post(bed.daemon.port, PATHS[protocol], body)
     if shows_content:
@@ -123,7 +128,7 @@ def ask_and_wait(bed: Bed, protocol: Protocol, wants_stream: bool, shows_content
             seen += client.recv(65536)
     else:
         bed.server.wait_for()
-        time.sleep(0.03)  # so that the daemon has read everything
+        time.sleep(read_seconds)
     return client
 
 
@@ -154,8 +159,8 @@ def test_a_prompt_that_the_upstream_has_read_counts_though_its_client_left_befor
     bed: Bed,
 ) -> None:
     answer, _ = PHASES["after the opening"]
-    for _ in range(5):  # on a busy machine the client may leave before the opening is read
-        ask_and_leave(bed, answer, "messages")
+    for factor in (1, 10, 100, 300):  # on a busy machine the client may leave before the opening is read
+        ask_and_leave(bed, answer, "messages", read_seconds=factor * READ_SECONDS)
         usage = bed.daemon.journal()[-1].get("usage")
         if usage is not None:
             break
