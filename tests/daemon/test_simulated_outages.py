@@ -71,9 +71,12 @@ def test_a_request_is_held_through_a_simulated_outage_of_all_upstreams_and_no_co
     with ScriptedUpstream(say("one")) as one, ScriptedUpstream(say("two")) as two:
         entries = [upstream("one", one.url, protocol), upstream("two", two.url, protocol, role="backup")]
         with Daemon(tmp_path, settings(*entries, failover=HELD)) as daemon:
-            assert simulate(daemon).status == 200
+            assert simulate(daemon, minutes=5).status == 200
             assert [one["simulation"]["mode"] for one in states(daemon)] == ["down", "down"]
-            response = ask(daemon.url, protocol)
+            asking = Asking(partial(ask, daemon.url, protocol))
+            wait_until(lambda: bool(daemon.get("/api/state").json["held"]), "the held request")
+            assert simulate(daemon).status == 200
+            response = asking.answer()
             wait_until(lambda: is_clean(daemon), "a clean state")
             (line,) = daemon.journal()
         asked = len(one.requests) + len(two.requests)
