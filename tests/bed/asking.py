@@ -1,8 +1,11 @@
 """The smallest request of each protocol, and how to read its responses."""
 
+import http.client
 import json
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
+from urllib.parse import urlsplit
 
 from tests.bed.daemon import Response, request
 from tests.bed.patience import PATIENCE_SECONDS
@@ -35,6 +38,25 @@ def ask(
 ) -> Response:
     body = question(protocol, model, text, stream)
     return request(url, "POST", PATHS[protocol], body, headers, seconds)
+
+
+def watch(
+    url: str,
+    protocol: Protocol,
+    notice: Callable[[bytes], object],
+    model: str = "m",
+    headers: dict[str, str] | None = None,
+) -> Response:
+    """`ask` for a stream; `notice` gets all that has come so far, each time when more comes."""
+    parts, body = urlsplit(url), b""
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=PATIENCE_SECONDS)
+    with closing(connection):
+        connection.request("POST", PATHS[protocol], json.dumps(question(protocol, model)), headers or {})
+        answer = connection.getresponse()
+        while piece := answer.read1(65536):
+            body += piece
+            notice(body)
+    return Response(answer.status, answer.getheaders(), body)
 
 
 def text_of(protocol: Protocol, response: Response) -> str:

@@ -1,10 +1,7 @@
 """Keep-alives while upstreams are slow: each client gets the kind that it counts, and failover works after them."""
 
-import http.client
-import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,9 +10,8 @@ import anthropic
 import openai
 import pytest
 
-from tests.bed.asking import PATHS, ask, end_reported, question, text_of
+from tests.bed.asking import ask, end_reported, text_of, watch
 from tests.bed.daemon import Daemon, Response, settings, upstream
-from tests.bed.patience import PATIENCE_SECONDS
 from tests.bed.upstream import (
     FAULTS,
     Answer,
@@ -101,15 +97,12 @@ def ask_and_watch(
 ) -> Response:
     """The whole response; the event is set after this many keep-alives."""
     protocol, headers, sign = SIGNS[client]
-    connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=PATIENCE_SECONDS)
-    with closing(connection):
-        connection.request("POST", PATHS[protocol], json.dumps(question(protocol, model)), headers)
-        answer, body = connection.getresponse(), b""
-        while piece := answer.read1(65536):
-            body += piece
-            if body.count(sign) >= signs:
-                seen.set()
-    return Response(answer.status, answer.getheaders(), body)
+
+    def notice(body: bytes) -> None:
+        if body.count(sign) >= signs:
+            seen.set()
+
+    return watch(daemon.url, protocol, notice, model, headers)
 
 
 @pytest.mark.parametrize("slowness", SLOW)
