@@ -26,7 +26,8 @@ from switchyard.relay.stopwatch import Stopwatch
 from switchyard.relay.values import ClientRequest, Sink
 from switchyard.relay.whole import Whole
 from switchyard.routing.health import Charge
-from switchyard.routing.verdict import charge_for
+from switchyard.routing.verdict import charge_for, judge
+from switchyard.settings import Failover
 from switchyard.timeouts import timeouts_of
 
 BREAK_COOLDOWN_SECONDS = 60.0
@@ -195,7 +196,8 @@ class Answering:
         exchange = self._exchange
         exchange.outcome, exchange.failure = Outcome.TRUNCATED, failure.error
         exchange.attempts[-1].failure = failure
-        self._reports.charge(answer.started, _break_charge(failure), failure)
+        rules = answer.started.selected.settings.failover
+        self._reports.charge(answer.started, _break_charge(failure, rules), failure)
 
     # --- whole bodies ----------------------------------------------------------
 
@@ -269,10 +271,13 @@ def _usage(answer: Answer) -> Usage | None:
     return with_estimate(whole.usage, estimate, len(whole.body) // BYTES_PER_TOKEN)
 
 
-def _break_charge(failure: Failure) -> Charge:
+def _break_charge(failure: Failure, rules: Failover) -> Charge:
     """As for the same failure before content, but with a cooldown in every case."""
     charge = charge_for(failure)
     is_open = charge.retry_after is None and not charge.full
     return replace(
-        charge, weight="cooldown", retry_after=BREAK_COOLDOWN_SECONDS if is_open else charge.retry_after
+        charge,
+        weight="cooldown",
+        retry_after=BREAK_COOLDOWN_SECONDS if is_open else charge.retry_after,
+        rescues=judge(failure, rules, 0).action == "rescue",
     )

@@ -30,6 +30,8 @@ class Charge(msgspec.Struct, frozen=True):
     """`retry_after` is the reset of a quota: earlier requests are useless, however late it is"""
     simulated_seconds: float | None = None
     """the failure was simulated; the simulation goes on for this many seconds"""
+    rescues: bool = False
+    """the action of the failure is `rescue`"""
 
 
 NOTHING_CHARGED = Charge("none")
@@ -68,6 +70,8 @@ class Cooldown(msgspec.Struct, frozen=True):
     """the cause is temporary: a request may be held for it"""
     hinted: bool = False
     """the upstream itself has asked for this cooldown"""
+    rescues: bool = False
+    """the rescue upstreams answer meanwhile"""
 
 
 class Health:
@@ -202,7 +206,10 @@ class Health:
 def _cooldown(condition: Condition, model: str, *, on_trial: bool) -> Cooldown:
     hinted = condition.charge.retry_after is not None
     passes = hinted or not condition.charge.full
-    return Cooldown(condition.until, condition.errors, condition.reason, model, on_trial, passes, hinted)
+    rescues = condition.charge.rescues
+    return Cooldown(
+        condition.until, condition.errors, condition.reason, model, on_trial, passes, hinted, rescues
+    )
 
 
 def _apply_charge(condition: Condition, charge: Charge, rules: Failover, now: float, began: float) -> None:

@@ -111,7 +111,10 @@ def _route(
 ) -> Route:
     """The route of what is left, with a last resort if nothing is ready."""
     regular = tuple(one for one in standing.ready if not one.only_rescues)
+    rescues = tuple(one for one in standing.ready if one.only_rescues)
     resort, waiting = None, list(standing.waiting)
+    if not regular and rescues and _is_rescued(waiting, state, ask, now):
+        regular, rescues = rescues, ()
     if not regular and ask.may_resort:
         resort, waiting = _last_resort(waiting, state, ask, now)
     kept_out = [(one, skip) for one, skip in waiting if resort is None or one.name != resort.name]
@@ -119,7 +122,7 @@ def _route(
     skipped = standing.left_out + tuple(skip for _, skip in kept_out)
     return Route(
         candidates=candidates,
-        rescues=tuple(one for one in standing.ready if one.only_rescues),
+        rescues=rescues,
         skipped=lineup.skipped + skipped,
         reasons=lineup.reasons + tuple((skip.upstream, skip.text) for skip in skipped),
         last_resort=resort is not None,
@@ -141,6 +144,13 @@ def _cooling(
         if skip.reason in ("cooldown", "trial") and not candidate.only_rescues
     )
     return tuple(Cooling(candidate, cooldown) for candidate, cooldown in found if cooldown is not None)
+
+
+def _is_rescued(waiting: list[tuple[Candidate, Skip]], state: State, ask: Ask, now: Moment) -> bool:
+    """True if nothing but cooldowns excludes the candidates, and one is of a failure whose action is `rescue`."""
+    if any(skip.reason in QUEUE_REASONS for one, skip in waiting if not one.only_rescues):
+        return False
+    return any(one.cooldown.rescues for one in _cooling(waiting, state, ask, now))
 
 
 def _last_resort(

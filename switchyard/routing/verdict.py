@@ -68,7 +68,7 @@ class Verdict(msgspec.Struct, frozen=True):
 def judge(failure: Failure, rules: Failover, retries_so_far: int) -> Verdict:
     """The consequence of one failed attempt."""
     action, why = _action(failure, rules)
-    charge = charge_for(failure)
+    charge = replace(charge_for(failure), rescues=action == "rescue")
     if action != "retry":
         outgrown = action == "switch" and failure.error.type is ErrorType.CONTEXT_OVERFLOW
         return Verdict(action, charge, why, needs_larger_window=outgrown)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.bed import wire
 from tests.bed.asking import ask, error_of, text_of
-from tests.bed.daemon import Daemon, Document, Response, settings, upstream
+from tests.bed.daemon import Daemon, Document, Response, holding_settings, settings, upstream
 from tests.bed.patience import wait_until
 from tests.bed.upstream import (
     FAULTS,
@@ -170,6 +170,22 @@ def test_a_refused_connection_may_be_rescued(bed: Bed) -> None:
     assert text_of("messages", response) == "rescue"
     assert response.header("x-switchyard-upstream") == "rescue"
     assert response.header("x-switchyard-attempts") == "2"
+
+
+@pytest.mark.parametrize(
+    "fails", [status(503), cut_after_content(text="x" * 99)], ids=["before content", "after it"]
+)
+def test_while_an_upstream_is_cooling_down_its_rescue_answers_without_delay(
+    tmp_path: Path, fails: Answer
+) -> None:
+    rules = {"error_threshold": 1, "on_status": {"5xx": "rescue"}, "on_error": {"read": "rescue"}}
+    with ScriptedUpstream(fails) as first, ScriptedUpstream(say("rescue")) as rescue:
+        entries = (upstream("first", first.url), upstream("rescue", rescue.url, role="rescue"))
+        with Daemon(tmp_path, holding_settings(*entries, failover=rules)) as daemon:
+            ask(daemon.url, "messages")
+            response = ask(daemon.url, "messages")
+    assert (text_of("messages", response), response.header("x-switchyard-attempts")) == ("rescue", "1")
+    assert len(first.requests) == 1 and "held" not in daemon.journal()[-1]
 
 
 def test_the_reasons_are_in_the_journal(bed: Bed) -> None:

@@ -243,6 +243,52 @@ def test_when_all_cool_down_the_one_whose_cooldown_ends_first_is_tried() -> None
     assert set(skips(found)) == {"u0", "u2"}
 
 
+def rescued(*which: str, model: str = "") -> State:
+    """These are cooling down after failures whose action is `rescue`."""
+    health = Health()
+    for name in which:
+        charge = Charge("cooldown", model_only=bool(model), rescues=True)
+        health.failed(name, model, charge, "503 overloaded", Failover(), MONDAY_NOON.monotonic)
+    return State(health=health)
+
+
+@pytest.mark.parametrize("may_resort", [True, False])
+@pytest.mark.parametrize("model", ["", ASK.model])
+def test_a_rescue_upstream_answers_while_the_one_it_rescues_is_cooling_down(
+    model: str, may_resort: bool
+) -> None:
+    entries = settings({}, {"role": "rescue"}, {"role": "rescue"})
+    found = route(entries, replace(ASK, may_resort=may_resort), state=rescued("u0", model=model))
+    assert (names(found), found.rescues, found.last_resort) == (["u1", "u2"], (), False)
+    assert set(skips(found)) == {"u0"}
+
+
+def test_and_while_another_request_tries_that_one_again() -> None:
+    state = rescued("u0")
+    state.health.begin("u0", ASK.model, "another request")
+    later = replace(MONDAY_NOON, monotonic=MONDAY_NOON.monotonic + 60)
+    assert names(route(settings({}, {"role": "rescue"}), state=state, now=later)) == ["u1"]
+
+
+@pytest.mark.parametrize(
+    ("entries", "state", "expected"),
+    [
+        (({}, {"role": "backup"}), rescued("u0"), ["u1"]),
+        (({}, {}), cooling("u0", "u1"), ["u0"]),
+        (({}, {"max_concurrency": 1}), rescued("u0"), []),
+    ],
+    ids=["another can answer", "the action is another", "another has a slot soon"],
+)
+def test_it_does_not_answer_otherwise(
+    entries: tuple[dict[str, Any], ...], state: State, expected: list[str]
+) -> None:
+    found = settings(*entries, {"role": "rescue"})
+    if not expected:
+        state = replace(state, limits=Limits())
+        state.limits.begin(found.upstreams[1].account_id)
+    assert names(route(found, state=state)) == expected
+
+
 def test_a_primary_that_is_cooling_down_gives_way_to_a_backup_rather_than_being_a_last_resort() -> None:
     found = route(settings({}, {"role": "backup"}), state=cooling("u0"))
     assert names(found) == ["u1"]

@@ -69,7 +69,7 @@ def test_network_errors_switch_and_count(kind: str) -> None:
     verdict = judge(failure, Failover(), 0)
     assert (verdict.action, verdict.charge.weight) == ("switch", "error")
     asked = judge(failure, Failover(on_error={kind: "rescue"}), 0)
-    assert asked.action == "rescue"
+    assert asked.action == "rescue" and asked.charge.rescues
     assert judge(failure, Failover(on_error={"default": "return"}), 0).action == "return"
 
 
