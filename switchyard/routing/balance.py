@@ -29,13 +29,13 @@ IDLE = Load()
 
 
 Place = tuple[bool, float, float]
-NO_PLACE: Place = (False, 0.0, 0.0)
 
 
 def by_load(candidates: Iterable[Candidate], loads: Mapping[str, Load]) -> tuple[Candidate, ...]:
     """Candidates that are equal: the one of the request's session, else the one with the least load for its weight.
 
-    Equal are those of one role with the same explicit priority, and the keys of one entry.
+    Equal are those of one role with the same explicit priority, and the keys of one entry. The others of the role
+    keep their positions among them.
     """
 
     def place(candidate: Candidate) -> Place:
@@ -44,11 +44,12 @@ def by_load(candidates: Iterable[Candidate], loads: Mapping[str, Load]) -> tuple
         return not load.has_session, share, load.turn
 
     def place_among_all(candidate: Candidate) -> tuple[Rank, Place]:
-        return rank(candidate), NO_PLACE if candidate.upstream.priority is None else place(candidate)
+        return rank(candidate), place(candidate)
 
     entries = groupby(candidates, key=lambda one: one.upstream.name)
-    by_key = [one for _, keys in entries for one in sorted(keys, key=place)]
-    return tuple(sorted(by_key, key=place_among_all))
+    by_key = sorted((one for _, keys in entries for one in sorted(keys, key=place)), key=rank)
+    equal = iter(sorted((one for one in by_key if one.upstream.priority is not None), key=place_among_all))
+    return tuple(one if one.upstream.priority is None else next(equal) for one in by_key)
 
 
 class Balance:

@@ -41,6 +41,25 @@ def test_the_least_loaded_comes_first_and_the_file_decides_between_equals(
 
 
 @pytest.mark.parametrize(
+    ("priorities", "loads", "order"),
+    [
+        ((50, 50, None), {}, "abc"),
+        ((50, 50, None), {"a": Load(1)}, "bac"),
+        ((50, None, 50), {"a": Load(1)}, "cba"),
+        ((None, 50, 50), {"b": Load(1)}, "acb"),
+        ((50, None, 50), {"b": Load(9), "c": Load(has_session=True)}, "cba"),
+        ((50, 60, None), {}, "bac"),
+        ((40, 40, None), {"a": Load(1)}, "cba"),
+    ],
+)
+def test_one_without_a_priority_keeps_its_position_among_those_with_the_same(
+    priorities: tuple[int | None, ...], loads: dict[str, Load], order: str
+) -> None:
+    entries = map(candidate, "abc", priorities)
+    assert "".join(one.name for one in by_load(entries, loads)) == order
+
+
+@pytest.mark.parametrize(
     ("sessions", "first"), [((0, 0), "b"), ((1, 0), "b"), ((1, 1), "a"), ((2, 1), "a"), ((3, 1), "b")]
 )
 def test_the_load_counts_by_weight(sessions: tuple[int, int], first: str) -> None:
