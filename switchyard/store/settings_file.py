@@ -185,7 +185,7 @@ class SettingsFile:
                 if content != previous or self.faults:
                     self._adopt(content)
                 if content != previous:
-                    self._keep(previous)
+                    self._keep_if_possible(previous)
             except (SettingsError, OSError) as error:
                 if not final:
                     return False
@@ -233,6 +233,14 @@ class SettingsFile:
         )
         for version in self.history()[KEPT_VERSIONS:]:
             self._version_path(version.id).unlink(missing_ok=True)
+
+    def _keep_if_possible(self, content: bytes) -> None:
+        """The new settings are in use even if the disk is full."""
+        try:
+            self._keep(content)
+        except OSError as error:
+            why = error.strerror or str(error)
+            self.warnings += (f"The previous version of the file is not in its history: {why}",)
 
     def _keep_legacy(self, content: bytes) -> None:
         """Keep a file in the legacy format forever, as another program may still need it."""

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.bed.asking import ask
+from tests.bed.asking import ask, text_of
 from tests.bed.daemon import Daemon, request, settings, upstream
 from tests.bed.patience import PATIENCE_SECONDS, wait_until
-from tests.bed.upstream import ScriptedUpstream, say
+from tests.bed.upstream import ScriptedUpstream, say, status
 
 if sys.platform == "darwin":
     pytest.skip("limits of another process cannot be set here", allow_module_level=True)
@@ -59,6 +59,26 @@ def test_a_full_disk_stops_no_request_and_loses_no_line(tmp_path: Path, server: 
         assert [path.name for path in daemon.data.iterdir() if path.name.endswith(".tmp")] == []
         ask(daemon.url, "messages", "logged-again")
         wait_until(lambda: "logged-again" in daemon.log(), "the log")
+
+
+def test_an_edit_of_the_file_takes_full_effect_although_the_disk_is_full(tmp_path: Path) -> None:
+    with ScriptedUpstream(status(401), say("Served")) as first, ScriptedUpstream(say("Spare")) as spare:
+        entries = upstream("a", first.url), upstream("b", spare.url)
+        with Daemon(tmp_path, settings(*entries)) as daemon:
+            assert text_of("messages", ask(daemon.url, "messages")) == "Spare"
+            with limited(daemon, resource.RLIMIT_FSIZE, 0):
+                daemon.change_settings(settings(entries[0] | {"key": "sk-renewed"}, entries[1]))
+                wait_until(lambda: _first_state(daemon) == "ready", "the end of the old key's cooldown")
+                assert text_of("messages", ask(daemon.url, "messages")) == "Served"
+                (warning,) = daemon.get("/api/state").json["file"]["warnings"]
+            assert warning == "The previous version of the file is not in its history: File too large"
+            daemon.change_settings(settings(*entries))
+            assert daemon.get("/api/state").json["file"]["warnings"] == []
+            assert len(list((daemon.data / "history").iterdir())) == 1
+
+
+def _first_state(daemon: Daemon) -> str:
+    return str(daemon.get("/api/state").json["upstreams"][0]["state"])
 
 
 def test_without_file_handles_it_waits_for_better_times(tmp_path: Path, server: ScriptedUpstream) -> None:

@@ -304,6 +304,12 @@ def test_edits_in_place_renames_and_links_are_followed(tmp_path: Path) -> None:
     assert seen == [(["b"], []), (["c"], []), (["d"], []), (["e"], []), (["f"], [])]
 
 
+def test_an_edit_is_announced_although_the_previous_version_cannot_be_kept(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "history").write_bytes(b"")
+    assert follow(tmp_path, write("b"), rename_over("c")) == [(["b"], []), (["c"], [])]
+
+
 def test_an_invalid_file_leaves_the_last_good_settings_until_it_is_whole(tmp_path: Path) -> None:
     seen = follow(
         tmp_path, write_raw(b'{"upstreams": ['), write("b"), lambda file: file.path.unlink(), write("c")
