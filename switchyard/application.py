@@ -235,6 +235,7 @@ class Application:
             log.info("settings loaded: %s", plural(len(self.current().upstreams), "upstream"))
             self._follow_accounts()
             self.hold.edited()
+            self.slots.edited()
             if self.wire.ready_count:
                 self.wire.keep_only(destinations_of(self.current()))
         self._activations.replan()

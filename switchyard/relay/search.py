@@ -53,6 +53,8 @@ class Search:
         The time budget is for finding an upstream: the answer itself may take as long as it takes.
         """
         outcome, held = await self._pass(), NOT_HELD
+        while outcome is None and self._selection.follow_edit():
+            outcome = await self._pass_again()
         if outcome is None and self._may_be_held:
             held = await hold_until_answered(
                 self._dependencies,
@@ -91,7 +93,7 @@ class Search:
         return None
 
     async def _pass_again(self) -> Outcome:
-        """As `_pass`, for a held request: the settings may have changed."""
+        """As `_pass`, after the settings may have changed."""
         self._asking.follow(self._selection.settings)
         return await self._pass()
 

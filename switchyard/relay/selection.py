@@ -54,12 +54,14 @@ class Selection:
         self._ask = ask
         self._rescues_first = False
         self._position: QueuePosition | None = None
+        self._was_edited = False
+        """the settings were edited while the request waited for a slot"""
         self.settings = settings
         self.route = EMPTY
         """the last one chosen"""
 
     async def next(self, state: State) -> Selected | None:
-        """The next candidate, with a slot if it had to be waited for; None when there is none left.
+        """The next candidate, with a slot if it had to be waited for; None when there is none left by these settings.
 
         The route is chosen again after each wait: others may have found an upstream failing, or filled it, meanwhile.
         """
@@ -77,6 +79,9 @@ class Selection:
             if not wanted or seconds <= 0 or queue.is_at_limit:
                 return None
             granted = await self._in_queue().wait(wanted, seconds)
+            if not granted and self.settings is not self._dependencies.settings():
+                self._was_edited = True
+                return None
             state = self._dependencies.state()
         if granted:
             queue.give_back(granted)
@@ -133,6 +138,16 @@ class Selection:
         self.settings = settings
         self._ask = replace(self._ask, tried=tried, probing=probing)
         self._in_queue().begin_pass(waits_for, self._dependencies.monotonic() + seconds)
+
+    def follow_edit(self) -> bool:
+        """True if an edit has ended the pass: another one follows, with the new settings, at what is new by them."""
+        if not self._was_edited:
+            return False
+        before, settings = self.settings, self._dependencies.settings()
+        tried = {name for name in self._ask.tried if settings.account(name) == before.account(name)}
+        self.settings, self._was_edited = settings, False
+        self._ask = replace(self._ask, tried=frozenset(tried))
+        return True
 
     def unasked(self) -> tuple[Skip, ...]:
         """The candidates that were not asked: the time budget was used up, or the hold has ended before their turn."""

@@ -19,6 +19,7 @@ class _Waiter:
     ticket: int
     wanted: Sequence[Upstream]
     granted: asyncio.Future[str] = field(default_factory=asyncio.Future)
+    """the account; "" if the settings were edited meanwhile"""
 
 
 class SlotQueue:
@@ -81,7 +82,10 @@ class SlotQueue:
         return next(self._tickets)
 
     async def wait(self, ticket: int, wanted: Sequence[Upstream], seconds: float) -> str | None:
-        """The account at which the caller now has a slot, the best first; None when there was none in time."""
+        """The account at which the caller now has a slot, the best first; None when there was none in time.
+
+        "" if the settings were edited: what is wanted may be something else now.
+        """
         waiter = _Waiter(ticket, wanted)
         insort(self._waiters, waiter, key=lambda one: one.ticket)
         self.hand_out()
@@ -91,12 +95,18 @@ class SlotQueue:
         except TimeoutError:
             return waiter.granted.result() if waiter.granted.done() else None
         except asyncio.CancelledError:
-            if waiter.granted.done():
-                self.give_back(waiter.granted.result())
+            if waiter.granted.done() and (account := waiter.granted.result()):
+                self.give_back(account)
             raise
         finally:
             self._waiters.remove(waiter)
             self._set_alarm()
+
+    def edited(self) -> None:
+        """The settings have changed: no request waits any longer for what it wanted by the earlier ones."""
+        for waiter in self._waiters:
+            if not waiter.granted.done():
+                waiter.granted.set_result("")
 
     def hand_out(self) -> None:
         """Give free slots to the requests that wait for them; call it before a new request looks for one."""

@@ -5,7 +5,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from tests.bed.patience import PATIENCE_SECONDS, wait_until
 from tests.bed.raw_client import cooldown_of, leave, post
 from tests.bed.upstream import (
     ENCODERS,
+    Answer,
     Close,
     Hold,
     Received,
@@ -30,6 +31,7 @@ from tests.bed.upstream import (
     Wait,
     chunk,
     head,
+    say,
     status,
     stream,
 )
@@ -294,3 +296,58 @@ def test_a_daemon_that_stops_loses_nothing_and_closes_what_is_left(tmp_path: Pat
 
 def body_for(name: Protocol) -> bytes:
     return json.dumps(question(name, f"{name},m")).encode()
+
+
+# --- edits of the file while requests wait -----------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "edit", "key"),
+    [
+        ({"max_concurrency": 1}, {"max_concurrency": 3}, "sk-of-a"),
+        ({"max_concurrency": 1}, {"max_concurrency": 0}, "sk-of-a"),
+        ({"requests_per_minute": 1}, {"requests_per_minute": 0}, "sk-of-a"),
+        ({"max_concurrency": 1}, {"key": "sk-renewed"}, "sk-renewed"),
+    ],
+    ids=["a higher limit", "no limit", "no rate limit", "another key"],
+)
+def test_requests_that_wait_for_a_slot_follow_an_edit_of_its_entry(
+    tmp_path: Path, before: dict[str, Any], edit: dict[str, Any], key: str
+) -> None:
+    gate = threading.Event()
+    with ScriptedUpstream(held_by(gate)) as server, ThreadPoolExecutor(2) as pool:
+        entry = upstream("a", server.url, **before)
+        with Daemon(tmp_path, settings(entry)) as daemon:
+            asking = two_at_once(pool, daemon)
+            daemon.change_settings(settings(entry | edit))
+            try:
+                second = server.wait_for(2)[1]
+            finally:
+                gate.set()
+            assert [text_of("messages", one.result()) for one in asking] == [TEXT] * 2
+    assert second.header("authorization") == f"Bearer {key}"
+
+
+def test_and_an_upstream_that_is_added(tmp_path: Path) -> None:
+    gate = threading.Event()
+    with ScriptedUpstream(held_by(gate)) as full, ScriptedUpstream(say("Added")) as added:
+        entry = upstream("a", full.url, max_concurrency=1)
+        with Daemon(tmp_path, settings(entry)) as daemon, ThreadPoolExecutor(2) as pool:
+            asking = two_at_once(pool, daemon)
+            daemon.change_settings(settings(entry, upstream("b", added.url)))
+            try:
+                added.wait_for()
+            finally:
+                gate.set()
+            assert {text_of("messages", one.result()) for one in asking} == {TEXT, "Added"}
+
+
+def held_by(gate: threading.Event) -> Answer:
+    return lambda request: [Hold(gate), *say(TEXT)(request)]
+
+
+def two_at_once(pool: ThreadPoolExecutor, daemon: Daemon) -> list[Future[Response]]:
+    """One is being answered, the other one waits."""
+    asking = [pool.submit(ask, daemon.url, "messages") for _ in range(2)]
+    wait_until(lambda: len(daemon.get("/api/state").json["running"]) == 2, "two requests")
+    return asking

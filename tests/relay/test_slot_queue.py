@@ -168,6 +168,20 @@ def test_a_slot_that_is_given_back_goes_to_the_next_request_and_does_not_count_a
     assert run(scenario()) == ([("a", "both", 0.0), ("b", "both", 0.0)], 2)
 
 
+def test_an_edit_of_the_settings_ends_every_wait_and_takes_no_slot() -> None:
+    async def scenario() -> tuple[object, int, int]:
+        bed = Bed()
+        bed.queue.enter(ONE)
+        waiting = [bed.come(name, ONE) for name in ("staying", "leaving")]
+        await settle()
+        bed.queue.edited()
+        waiting[1].cancel()
+        await asyncio.wait(waiting)
+        return bed.served, bed.limits.under_way("one"), len(bed.queue)
+
+    assert run(scenario()) == ([("staying", "", 0.0)], 1, 0)
+
+
 PHASES = ("while waiting", "after the grant", "together with the grant", "as the time is up")
 
 
@@ -256,7 +270,7 @@ class Visits(RuleBasedStateMachine):
             task = entry[2]
             if task.done():
                 self.waiting.remove(entry)
-                if not task.cancelled() and (place := task.result()) is not None:
+                if not task.cancelled() and (place := task.result()):
                     self.holding.append(place)
 
     @rule(upstream=st.sampled_from([ONE, TWO, RATED]))
@@ -288,6 +302,8 @@ class Visits(RuleBasedStateMachine):
             calls.append(partial(self.queue.leave, place))
         if self.waiting and data.draw(st.booleans()):
             calls.append(data.draw(st.sampled_from(self.waiting))[2].cancel)
+        if self.waiting and data.draw(st.booleans()):
+            calls.append(self.queue.edited)
         ordered = data.draw(st.permutations(calls))
         # only now: the last draw may end the example, and the model must not be ahead of the queue then
         if place is not None:
