@@ -32,6 +32,7 @@ PASSING = frozenset({"cooldown", "trial", "concurrency", "rate", "time"})
 """reasons that pass by themselves"""
 
 NO_TRY = "this request had no try at it"
+ONLY_RESCUES = "it answers only after a failure whose action is `rescue`"
 
 CLIENT_ERRORS = frozenset({ErrorType.INVALID_REQUEST, ErrorType.CONTEXT_OVERFLOW, ErrorType.TOO_LARGE})
 LASTING = CLIENT_ERRORS | {
@@ -69,6 +70,7 @@ def nothing_could_answer(route: Route, model: str, now: Moment) -> FinalError:
     ends += [now.monotonic for _ in route.candidates]
     reported = [(skip.upstream, skip.text) for skip in route.skipped]
     reported += [(one.name, NO_TRY) for one in route.candidates]
+    reported += [(one.name, ONLY_RESCUES) for one in route.rescues]
     reasons = "; ".join(f'"{upstream}": {text}' for upstream, text in reported)
     message = f'No upstream can answer for model "{model}" now. ' + (
         f"Skipped: {reasons}." if reasons else "None is configured; add one in the dashboard."

@@ -6,8 +6,9 @@ from switchyard.exchange import Attempt, Failure, FailureKind
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.relay.failures import network_failure, timeout_failure
 from switchyard.relay.final_error import all_failed, nothing_could_answer
-from switchyard.routing.lineup import Moment, Skip
+from switchyard.routing.lineup import Candidate, Moment, Skip
 from switchyard.routing.route import Route
+from switchyard.settings import Upstream
 
 NOW = Moment(datetime(2026, 11, 21, 12, 0, tzinfo=UTC), 1000.0)
 
@@ -148,3 +149,14 @@ def test_when_no_upstream_may_answer_each_is_named_with_its_reason(
 ) -> None:
     error = nothing_could_answer(Route((), (), skips, ()), "gpt-x", NOW).error
     assert (error.status, error.message) == (503, f'No upstream can answer for model "gpt-x" now. {reason}')
+
+
+@pytest.mark.parametrize("skips", [(), (Skip("u0", "disabled", "disabled"),)])
+def test_a_rescue_upstream_is_named_where_nothing_else_may_answer(skips: tuple[Skip, ...]) -> None:
+    rescue = Candidate(Upstream(name="r", base_url="https://h.example", role="rescue"), "m")
+    error = nothing_could_answer(Route((), (rescue,), skips, ()), "m", NOW).error
+    named = "".join(f'"{skip.upstream}": {skip.text}; ' for skip in skips)
+    assert error.message == (
+        f'No upstream can answer for model "m" now. Skipped: {named}'
+        '"r": it answers only after a failure whose action is `rescue`.'
+    )
