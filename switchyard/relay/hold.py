@@ -108,6 +108,10 @@ class Hold:
         self._bytes += size
         return True
 
+    def set_end(self, exchange: Exchange, until: float) -> None:
+        """The settings have changed how long the request may be held."""
+        self._held[exchange.id].until = until
+
     def leave(self, exchange: Exchange) -> float:
         """The request is no longer held: returns for how many seconds it was."""
         held = self._held.pop(exchange.id)

@@ -5,6 +5,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 
 import msgspec
 from msgspec.structs import replace
@@ -59,13 +60,14 @@ async def hold_until_answered(
     if not waits.expected(period, now, dependencies.answered):
         return NOT_HELD
     turn = turn_of(request.protocol, request.summary, dict(request.headers), request.body)
-    period = _within_limits(dependencies, request, turn, period)
+    limited = partial(_within_limits, dependencies, request, turn)
+    period = limited(period)
     if not waits.expected(period, now, dependencies.answered):
         return HoldEnd(is_used_up=True)
     if not dependencies.hold.enter(exchange, len(request.body), period.seconds):
         log.warning("request %s is not held: too many requests or bytes are held already", exchange.id)
         return HoldEnd(was_due=True)
-    holding = Holding(dependencies, exchange, selection, waits, recoveries, period)
+    holding = Holding(dependencies, exchange, selection, waits, recoveries, period, limited)
     outcome = await holding.run(one_pass, turn)
     return HoldEnd(outcome, was_due=True, is_used_up=holding.is_used_up)
 
@@ -90,6 +92,7 @@ class Holding:
         waits: Waits,
         recoveries: Recoveries,
         period: Period,
+        limited: Callable[[Period], Period],
     ) -> None:
         self._dependencies = dependencies
         self._exchange = exchange
@@ -97,6 +100,7 @@ class Holding:
         self._waits = waits
         self._recoveries = recoveries
         self._period = period
+        self._limited = limited
         self.is_used_up = False
 
     async def run(self, one_pass: OnePass, turn: str) -> Outcome:
@@ -188,9 +192,17 @@ class Holding:
         self._waits.note_cooling(route, dependencies.awake(), dependencies.monotonic())
         if wake.reason == "edited":
             self._waits.note_settings()
+            self._follow_limits()
         elif wake.reason == "probe" and not self._has_tried(wake.target, tries_before):
             if self._waits.note_unused(wake.target, route):
                 self._recoveries.note_no_slot()
+
+    def _follow_limits(self) -> None:
+        """By the settings as they are now the request may be held for a longer or a shorter time."""
+        dependencies, began = self._dependencies, self._period.began
+        search_seconds = dependencies.awake() - began + self._selection.seconds_left()
+        self._period = self._limited(replace(self._period, seconds=search_seconds))
+        dependencies.hold.set_end(self._exchange, began + self._period.seconds)
 
     def _has_tried(self, target: Target, tries_before: int) -> bool:
         return any((one.account, one.model) == target for one in self._exchange.attempts[tries_before:])

@@ -62,6 +62,40 @@ def test_a_time_budget_that_is_used_up_by_an_edit_ends_the_request() -> None:
     assert played(lambda: Outage(FAULTS["503"], 1e6), act) == (Outcome.FAILED, 20.0)
 
 
+@pytest.mark.parametrize(
+    ("rules", "outcome", "until"),
+    [
+        ({"hold_seconds": 30}, Outcome.FAILED, 30.0),
+        ({"hold_seconds": 900}, Outcome.OK, 900.0),
+        ({"hold_seconds": 5000, "total_seconds": 350}, Outcome.FAILED, 350.0),
+        ({}, Outcome.FAILED, 300.0),
+    ],
+)
+def test_a_changed_hold_time_applies_to_the_requests_that_are_held(
+    rules: dict[str, float], outcome: Outcome, until: float
+) -> None:
+    async def act(stage: Stage, outage: Outage) -> object:
+        asking = asyncio.create_task(stage.ask(stream=True))
+        await asyncio.sleep(20)
+        edit(stage, upstream("a"), **rules)
+        await asyncio.sleep(5)
+        (held,) = stage.dependencies.hold.held()
+        exchange = await asking
+        return exchange.outcome, held.until, now() <= until
+
+    assert played(lambda: Outage(FAULTS["503"], 400.0), act) == (outcome, pytest.approx(until), True)
+
+
+def test_and_ends_them_when_it_is_0() -> None:
+    async def act(stage: Stage, outage: Outage) -> object:
+        asking = asyncio.create_task(stage.ask(stream=True))
+        await asyncio.sleep(20)
+        edit(stage, upstream("a"), hold_seconds=0)
+        return (await asking).outcome, now()
+
+    assert played(lambda: Outage(FAULTS["503"], 1e6), act) == (Outcome.FAILED, 20.0)
+
+
 def test_an_edit_while_a_held_request_tries_is_noticed_after_it() -> None:
     async def act(stage: Stage, outage: Outage) -> object:
         asking = asyncio.create_task(stage.ask(stream=True))
