@@ -102,7 +102,7 @@ def test_no_turn_is_held_longer_than_its_budget_between_two_pauses(requests: lis
     total = {"a": 0.0, "b": 0.0}
     for turn, pause, wanted in requests:
         now += pause
-        if now - ended.get(turn, -1000.0) > REMEMBERED_SECONDS:
+        if now > ended.get(turn, -1000.0) + REMEMBERED_SECONDS:
             total[turn] = 0.0
         assert budgets.seconds_left(turn, HOLD, now) == pytest.approx(HOLD - total[turn])
         seconds = min(wanted, budgets.seconds_left(turn, HOLD, now))
