@@ -37,7 +37,8 @@ MUTATIONS = {
     ),
     "a slot granted to a client that leaves stays taken": Mutation(
         "switchyard.relay.slot_queue",
-        "if waiter.granted.done():\n                self.give_back(waiter.granted.result())\n            raise",
+        "if waiter.granted.done() and (account := waiter.granted.result()):\n"
+        "                self.give_back(account)\n            raise",
         "raise",
     ),
     "a slot is released twice": Mutation(
