@@ -36,6 +36,7 @@ VERSION_ID = re.compile(r"\d{8}T\d{9}Z-[0-9a-f]{8}\Z")
 POLL_SECONDS = 2.0
 SETTLE_SECONDS = 0.15
 SETTLE_TRIES = 4
+NOT_KEPT = "An earlier version of the file is not in its history"
 MISSING = Fault("$", "the settings file", "no file of that name; the last good settings stay in use")
 
 Signature = tuple[str, int, int, int]
@@ -146,6 +147,8 @@ class SettingsFile:
                     if seen != known:
                         known = seen
                         await self._reread()
+                    elif self.faults:
+                        self._keep_if_possible(self._content)
         finally:
             self._announce = _nothing
 
@@ -191,6 +194,8 @@ class SettingsFile:
                     return False
                 self.faults = _faults_of(error, self.path)
                 self.warnings = error.warnings if isinstance(error, SettingsError) else ()
+                # nothing but the memory has the settings in use, and the daemon may end before the file is whole
+                self._keep_if_possible(previous)
             changed = before != (self.revision, self.faults, self.warnings)
         if changed:
             self._announce()
@@ -236,11 +241,11 @@ class SettingsFile:
 
     def _keep_if_possible(self, content: bytes) -> None:
         """The new settings are in use even if the disk is full."""
+        self.warnings = tuple(warning for warning in self.warnings if not warning.startswith(NOT_KEPT))
         try:
             self._keep(content)
         except OSError as error:
-            why = error.strerror or str(error)
-            self.warnings += (f"The previous version of the file is not in its history: {why}",)
+            self.warnings += (f"{NOT_KEPT}: {error.strerror or error}",)
 
     def _keep_legacy(self, content: bytes) -> None:
         """Keep a file in the legacy format forever, as another program may still need it."""

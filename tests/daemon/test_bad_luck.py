@@ -71,10 +71,23 @@ def test_an_edit_of_the_file_takes_full_effect_although_the_disk_is_full(tmp_pat
                 wait_until(lambda: _first_state(daemon) == "ready", "the end of the old key's cooldown")
                 assert text_of("messages", ask(daemon.url, "messages")) == "Served"
                 (warning,) = daemon.get("/api/state").json["file"]["warnings"]
-            assert warning == "The previous version of the file is not in its history: File too large"
+            assert warning == "An earlier version of the file is not in its history: File too large"
             daemon.change_settings(settings(*entries))
             assert daemon.get("/api/state").json["file"]["warnings"] == []
             assert len(list((daemon.data / "history").iterdir())) == 1
+
+
+def test_a_file_that_an_editor_emptied_on_the_full_disk_is_in_the_history_once_there_is_space(
+    tmp_path: Path, server: ScriptedUpstream
+) -> None:
+    with Daemon(tmp_path, settings(upstream("a", server.url))) as daemon:
+        good = daemon.settings_path.read_bytes()
+        with limited(daemon, resource.RLIMIT_FSIZE, 0):
+            daemon.settings_path.write_bytes(b"")
+            wait_until(lambda: daemon.get("/api/state").json["file"]["warnings"] != [], "a note")
+            assert ask(daemon.url, "messages").status == 200
+        wait_until(lambda: daemon.get("/api/state").json["file"]["warnings"] == [], "the end of the note")
+        assert [path.read_bytes() for path in (daemon.data / "history").glob("*.json")] == [good]
 
 
 def _first_state(daemon: Daemon) -> str:

@@ -127,7 +127,7 @@ def test_a_key_is_replaced_in_earlier_versions_that_strict_json_refuses(
     file.reread()
     file.save(document("a"), file.disk_revision)
     file.replace_in_history("k-2", "keyring:a")
-    assert [b"k-2" in file.version(version.id) for version in file.history()] == [False]
+    assert [b"k-2" in file.version(version.id) for version in file.history()] == [False, False]
 
 
 def test_an_unusable_folder_is_an_error_too(tmp_path: Path) -> None:
@@ -346,6 +346,20 @@ def test_the_content_an_edit_replaced_is_kept(tmp_path: Path) -> None:
     assert [msgspec.json.decode(file.version(version.id)) for version in file.history()] == [document("a")]
 
 
+@pytest.mark.parametrize(
+    "spoil",
+    [write_raw(b""), write_raw(b"{"), lambda file: file.path.unlink()],
+    ids=["empty", "broken", "deleted"],
+)
+def test_the_settings_in_use_are_kept_when_the_file_is_not_usable_any_more(
+    tmp_path: Path, spoil: Callable[[SettingsFile], None]
+) -> None:
+    follow(tmp_path, spoil)
+    after_a_restart = SettingsFile(tmp_path / "data")
+    versions = after_a_restart.history()
+    assert [after_a_restart.version(version.id) for version in versions] == [encode_document(document("a"))]
+
+
 def test_a_save_is_announced_like_an_edit(tmp_path: Path) -> None:
     def save(file: SettingsFile) -> None:
         file.save(document("b"), file.revision)
@@ -367,7 +381,8 @@ def test_a_save_is_refused_while_the_file_on_disk_has_errors_unless_based_on_tho
 
     asyncio.run(run())
     assert (names_of(file), file.faults) == (["b"], ())
-    assert [file.version(version.id) for version in file.history()] == [b"{"]
+    earlier = [b"{", encode_document(document("a"))]
+    assert [file.version(version.id) for version in file.history()] == earlier
 
 
 def test_every_folder_on_the_way_of_a_link_is_watched(tmp_path: Path) -> None:
