@@ -114,7 +114,7 @@ def _load(settings_file: SettingsFile) -> None:
     try:
         settings_file.load()
     except SettingsError as error:
-        lines = "\n  ".join(error.lines())
+        lines = "\n  ".join((*error.lines(), settings_file.earlier_versions)).rstrip()
         raise CannotServe(
             f"{settings_file.path} is not usable; correct it (`{own_command('check')}` reports the same):\n  {lines}"
         ) from None

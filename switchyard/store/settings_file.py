@@ -81,6 +81,7 @@ class SettingsFile:
                 ensure_folder(self.folder)
                 self._write_schema()
             content = read_or_none(self.path)
+            is_new = content is None
             if content is None and create:
                 content = encode_document(default_document())
                 write_whole(self.path, content)
@@ -95,6 +96,13 @@ class SettingsFile:
             raise SettingsError((Fault(str(self.path), "a settings file", "no file"),))
         self.disk_revision = revision_of(content)
         self._adopt(content)
+        if is_new and self.history():
+            self.warnings += (f"The file was missing and was created anew. {self.earlier_versions}",)
+
+    @property
+    def earlier_versions(self) -> str:
+        """Where they are, as a sentence; "" if there are none."""
+        return f"Its earlier versions are in {self.folder / HISTORY}." if self.history() else ""
 
     def save(self, document: dict[str, Any], base_revision: str) -> str:
         """Replace the file; returns its new revision. Raises SettingsError, StaleRevision or OSError."""

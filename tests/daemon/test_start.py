@@ -19,7 +19,7 @@ from tests.bed.certificates import Certificates, make_certificates
 from tests.bed.daemon import ROOT, Daemon, Response, free_port, request, settings, upstream
 from tests.bed.patience import PATIENCE_SECONDS, wait_until
 from tests.bed.processes import killed_at_end
-from tests.bed.upstream import Hold, Received, Script, ScriptedUpstream, answer, say, stream
+from tests.bed.upstream import Hold, Received, Script, ScriptedUpstream, answer, closed_url, say, stream
 from tests.bed.wire import PROTOCOLS, Reply
 
 
@@ -187,6 +187,19 @@ def test_an_invalid_file_is_explained_and_left_as_it_is(tmp_path: Path, name: st
     for word in (*reported, "all_configs.json"):
         assert word in one_sentence(said)
     assert daemon.settings_path.read_text() == text
+
+
+def test_after_a_file_became_invalid_while_it_ran_the_start_names_its_earlier_versions(
+    tmp_path: Path,
+) -> None:
+    with Daemon(tmp_path, settings(upstream("a", closed_url()))) as daemon:
+        daemon.settings_path.write_text("")
+        wait_until(lambda: daemon.get("/health").json["faults"] == 1, "the error")
+
+    code, said = daemon.command()
+
+    assert code == 1
+    assert f"Its earlier versions are in {daemon.data / 'history'}." in said
 
 
 def test_a_data_folder_that_is_a_file_is_named(tmp_path: Path) -> None:

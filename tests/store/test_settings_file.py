@@ -360,6 +360,14 @@ def test_the_settings_in_use_are_kept_when_the_file_is_not_usable_any_more(
     assert [after_a_restart.version(version.id) for version in versions] == [encode_document(document("a"))]
 
 
+def test_a_missing_file_is_created_anew_with_a_note_where_its_earlier_versions_are(tmp_path: Path) -> None:
+    follow(tmp_path, lambda file: file.path.unlink())
+    file = SettingsFile(tmp_path / "data")
+    file.load()
+    note = f"The file was missing and was created anew. Its earlier versions are in {tmp_path / 'data' / 'history'}."
+    assert (names_of(file), file.warnings) == (["demo"], (note,))
+
+
 def test_a_save_is_announced_like_an_edit(tmp_path: Path) -> None:
     def save(file: SettingsFile) -> None:
         file.save(document("b"), file.revision)
