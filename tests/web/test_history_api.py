@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from switchyard.store.journal_line import Line, LineAttempt, LineUsage, write_line
+from switchyard.store.local_time import local_moment
 from tests.bed.daemon import Daemon, request, settings, upstream
 
 NOW = datetime.now(UTC).timestamp()
@@ -20,10 +21,12 @@ COUNT = 2500
 
 def a_line(number: int) -> Line:
     at = NOW - 6 * 3600 + number
+    local = local_moment(at)
     return Line(
         v=1,
         at=at,
-        day=datetime.fromtimestamp(at).date().isoformat(),
+        day=local.day,
+        offset=local.offset,
         id=f"x_{number}",
         began=at - 2,
         agent="claude-cli/2.1 (external)",
