@@ -10,9 +10,9 @@ import math
 from collections.abc import Generator, Iterable
 from types import coroutine
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from switchyard.web.asgi import CUT, AsgiApp, Event, Receive, Scope
+from switchyard.web.asgi import CUT, Event, Scope
 
 LARGE_BYTES = 64 * 1024
 """a body of this size is not copied to be sent together with its headers"""
@@ -20,6 +20,13 @@ SMALL_BYTES = 4 * 1024
 TOGETHER_SECONDS = 0.001
 """small chunks that follow each other faster are sent together; no model is that fast, but a cache or a replay is"""
 BODILESS = frozenset({204, 304})
+BREAKS = b"\r\n\0"
+INTERNAL_ERROR = b"Internal Server Error"
+INTERNAL_ERROR_FIELDS = (
+    (b"content-type", b"text/plain; charset=utf-8"),
+    (b"content-length", b"%d" % len(INTERNAL_ERROR)),
+    (b"connection", b"close"),
+)
 
 Fields = Iterable[tuple[bytes, bytes]]
 
@@ -38,54 +45,60 @@ class CommonHead:
 
 
 class AnswerWriter:
-    """Writes one response in place of the server's own `send`, and keeps the server's state of it up to date."""
+    """Writes the response to one request of a connection, whose server ends it by `keep_alive` and `disconnected`."""
 
     __slots__ = (
-        "_app",
         "_common",
-        "_cycle",
+        "_connection",
         "_head",
         "_held",
         "_is_bodiless",
         "_is_chunked",
         "_left",
         "_written_at",
+        "disconnected",
+        "expects_continue",
+        "keep_alive",
+        "response_complete",
+        "response_started",
+        "scope",
     )
 
-    def __init__(self, app: AsgiApp, cycle: RequestResponseCycle, common: CommonHead) -> None:
-        self._app = app
-        self._cycle = cycle
+    def __init__(
+        self,
+        connection: HttpToolsProtocol,
+        common: CommonHead,
+        scope: Scope,
+        keep_alive: bool,
+        expects_continue: bool,
+    ) -> None:
+        self.scope = scope
+        self.keep_alive = keep_alive
+        self.expects_continue = expects_continue
+        """the client sends the body once it gets the status 100"""
+        self.disconnected = self.response_started = self.response_complete = False
+        self._connection = connection
         self._common = common
         self._head = b""
-        self._left: int | None = None
-        """bytes of the body still to be sent; None if its length is not declared"""
-        self._is_bodiless = False
-        self._is_chunked = False
         self._held: list[bytes] = []
         """chunks to be written together shortly"""
         self._written_at = -math.inf
 
-    async def answer(self, scope: Scope, receive: Receive, _: object) -> None:
-        """Run the application with this `send`; however it ends, what it has sent is written."""
-        try:
-            await self._app(scope, receive, self.send)
-        except asyncio.CancelledError:
-            # the daemon ends: a client repeats a request whose connection was closed, not one answered with 500
-            self._cut()
-        finally:
-            self._write_held()
+    def _wake(self) -> None:
+        """The response has ended: nothing more of the request is read."""
 
     async def send(self, event: Event) -> None:
         """Implements ASGI's `send`. Raises RuntimeError for a response that is not valid HTTP."""
-        cycle = self._cycle
-        if event["type"] == CUT["type"]:
+        kind = event["type"]
+        if kind == CUT["type"]:
             self._cut()
             return
-        if cycle.flow.write_paused and not cycle.disconnected:
-            await cycle.flow.drain()
-        if cycle.disconnected:
+        flow = self._connection.flow
+        if flow.write_paused and not self.disconnected:
+            await flow.drain()
+        if self.disconnected:
             return
-        if event["type"] == "http.response.start":
+        if kind == "http.response.start":
             self._begin(event["status"], event.get("headers", ()))
             return
         body, is_last = event.get("body", b""), not event.get("more_body", False)
@@ -96,36 +109,42 @@ class AnswerWriter:
             await _next_turn()  # whole responses of one loop iteration are written one after the other
         finally:
             # a cancellation comes too late here: the application has sent the response
-            if not cycle.disconnected:
+            if not self.disconnected:
                 self._go_on(body, is_last=True)
 
     def _begin(self, status: int, fields: Fields) -> None:
-        cycle = self._cycle
-        if self._head or cycle.response_started:
+        if self._head or self.response_started:
             raise RuntimeError("a second response start")
         sent = dict(fields)
-        self._is_bodiless = cycle.scope["method"] == "HEAD" or status in BODILESS
+        self._is_bodiless = self.scope["method"] == "HEAD" or status in BODILESS
         length = sent.get(b"content-length")
-        self._left = None if length is None else int(length)
+        self._left: int | None = None if length is None else int(length)
+        """bytes of the body still to be sent; None if its length is not declared"""
         if b"close" in sent.get(b"connection", b"").lower():
-            cycle.keep_alive = False
-        pieces = [STATUS_LINE[status], self._common.written(cycle.default_headers), _lines(fields)]
-        if not cycle.keep_alive and b"connection" not in sent:
+            self.keep_alive = False
+        common = self._common.written(self._connection.server_state.default_headers)
+        pieces = [STATUS_LINE[status], common, _lines(fields)]
+        if not self.keep_alive and b"connection" not in sent:
             pieces.append(b"connection: close\r\n")
         # a client of HTTP/1.0 knows no chunks: it reads until the connection closes
-        self._is_chunked = length is None and cycle.scope["http_version"] != "1.0"
+        self._is_chunked = length is None and self.scope["http_version"] != "1.0"
         if self._is_chunked and not self._is_bodiless:
             pieces.append(b"transfer-encoding: chunked\r\n")
         pieces.append(b"\r\n")
         self._head = b"".join(pieces)
-        cycle.waiting_for_100_continue = False
+        self.expects_continue = False
+
+    def _refuse(self) -> None:
+        """Send 500 in place of a response that the application has not sent."""
+        self._head = b""
+        self._begin(500, INTERNAL_ERROR_FIELDS)
+        self._go_on(INTERNAL_ERROR, is_last=True)
 
     def _go_on(self, body: bytes, *, is_last: bool) -> None:
-        cycle = self._cycle
-        if cycle.response_complete or not (self._head or cycle.response_started):
+        if self.response_complete or not (self._head or self.response_started):
             raise RuntimeError("a response body after its end or before its start")
         head, self._head = self._head, b""
-        cycle.response_started = True
+        self.response_started = True
         if len(body) > LARGE_BYTES:
             self._write_now(head)
             head = b""
@@ -163,7 +182,7 @@ class AnswerWriter:
             loop.call_later(TOGETHER_SECONDS, self._write_held)
 
     def _write_held(self) -> None:
-        if self._held and not self._cycle.disconnected:
+        if self._held and not self.disconnected:
             self._write_now(b"")
             self._written_at = asyncio.get_running_loop().time()
 
@@ -172,24 +191,22 @@ class AnswerWriter:
             piece = b"".join([*self._held, piece])
             self._held.clear()
         if piece:
-            self._cycle.transport.write(piece)
+            self._connection.transport.write(piece)
 
     def _cut(self) -> None:
         """Close the connection after what is written; for the server the client has left."""
-        cycle = self._cycle
         self._write_held()
         self._head = b""
-        cycle.disconnected = True
-        cycle.message_event.set()
-        cycle.transport.close()
+        self.disconnected = True
+        self._wake()
+        self._connection.transport.close()
 
     def _end(self) -> None:
-        cycle = self._cycle
-        cycle.response_complete = True
-        cycle.message_event.set()
-        if not cycle.keep_alive:
-            cycle.transport.close()
-        cycle.on_response()
+        self.response_complete = True
+        self._wake()
+        if not self.keep_alive:
+            self._connection.transport.close()
+        self._connection.on_response_complete()
 
 
 @coroutine
@@ -202,6 +219,6 @@ def _lines(fields: Fields) -> bytes:
     """Raises RuntimeError for a header that would add further headers."""
     lines = [b"%b: %b\r\n" % field for field in fields]
     written = b"".join(lines)
-    if written.count(b"\n") != len(lines) or written.count(b"\r") != len(lines) or b"\0" in written:
+    if len(written) - len(written.translate(None, BREAKS)) != 2 * len(lines):
         raise RuntimeError("a header holds a line break or a null byte")
     return written

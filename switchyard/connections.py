@@ -5,16 +5,19 @@ The server itself waits without limit for a request that never ends, and accepts
 
 import asyncio
 import sys
+from collections import deque
 from contextlib import suppress
 from typing import Any, cast
+from urllib.parse import unquote
 
 import httptools
 import msgspec
-from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from switchyard.answer_writer import AnswerWriter, CommonHead
-from switchyard.web.asgi import DEPARTURE, Departure, Scope, departure_of
+from switchyard.answer_writer import CommonHead
+from switchyard.request_cycle import RequestCycle
+from switchyard.web.asgi import DEPARTURE, Departure, Scope
 
 if sys.platform != "win32":
     import resource
@@ -25,6 +28,7 @@ WANTED_HANDLES = 8192
 MOST_QUEUED_BYTES = 64 * 1024
 """bytes received of requests that wait for the response to an earlier one"""
 NO_HTTP = "Invalid HTTP request received."
+ASGI = {"version": "3.0", "spec_version": "2.3"}
 TOO_LARGE = b"The request's headers are too large."
 
 
@@ -46,6 +50,8 @@ class BoundedConnection(HttpToolsProtocol):
 
     limits = Limits()
     common_head = CommonHead()
+    cycle: RequestCycle | None  # type: ignore[assignment]  # in place of the server's own
+    pipeline: deque[RequestCycle]  # type: ignore[assignment]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         super().connection_made(transport)
@@ -65,7 +71,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._unread = 0
         self._unread_since = self._since
         self._is_dropped = False
-        self._answered: RequestResponseCycle | None = None
+        self._answered: RequestCycle | None = None
         """the request being answered, or answered last; `cycle` is the one received last"""
         if len(self.connections) > self.limits.connections:
             self._close_longest_idle()
@@ -109,12 +115,15 @@ class BoundedConnection(HttpToolsProtocol):
             self.flow.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        answered = self._answered
-        if answered is not None and not answered.response_complete:
-            answered.disconnected = True
-            answered.message_event.set()
-            departure_of(cast(Scope, answered.scope)).happen()
+        self.connections.discard(self)
+        self.flow.resume_writing()
+        if exc is None:
+            self.transport.close()
+        answered, self._answered, self.cycle = self._answered, None, None
+        self.pipeline.clear()
+        self.parser = None  # type: ignore[assignment]  # as the requests, it refers to the connection
+        if answered is not None:
+            answered.leave()
 
     def _parse(self, data: bytes) -> None:
         """Raises HttpParserError. A request to upgrade is ignored, as RFC 9110, section 7.8 allows."""
@@ -149,19 +158,16 @@ class BoundedConnection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         if self._repeats:
             return
-        super().on_message_begin()
-        scope: Any = self.scope
-        scope["extensions"] = {DEPARTURE: Departure()}
+        self.url, self.headers, self.expect_100_continue = b"", [], False
         self._surplus = 0
         if self._phase == "":
             self._phase = "head"
 
     def on_url(self, url: bytes) -> None:
         if not self._repeats:
-            super().on_url(url)
+            self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Does the same as the server's own method, without a second call for each header."""
         # trailers must not change what was checked before the body
         if self._phase == "head":
             name = name.lower()
@@ -176,38 +182,68 @@ class BoundedConnection(HttpToolsProtocol):
         if self._at_hand > self.limits.head_bytes and self._head_bytes() > self.limits.head_bytes:
             raise _HeadTooLarge
         self._phase = "body"
-        super().on_headers_complete()
+        version = self.parser.get_http_version()
+        url = httptools.parse_url(self.url)
+        path = url.path.decode("ascii")
+        scope: Scope = {
+            "type": "http",
+            "asgi": ASGI,
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "method": self.parser.get_method().decode("ascii"),
+            "root_path": "",
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": url.path,
+            "query_string": url.query or b"",
+            "headers": self.headers,
+            "extensions": {DEPARTURE: Departure()},
+        }
+        keep_alive = version != "1.0" and self.parser.should_keep_alive()
+        cycle = RequestCycle(self, self.common_head, scope, keep_alive, self.expect_100_continue)
+        is_first, self.cycle = self.is_idle, cycle
+        if is_first:
+            self._answer(cycle)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.append(cycle)
 
     def on_body(self, body: bytes) -> None:
         # the framing of a one-byte chunk takes five more bytes
         self._surplus -= 8 * len(body)
-        super().on_body(body)
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            cycle.arrived(body)
+            if cycle.unread_bytes > HIGH_WATER_LIMIT:
+                self.flow.pause_reading()
 
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade() and self._framing():
             return  # the parser reports this where it would hand over to another protocol
         self._phase = ""
         self._ended = True
-        super().on_message_complete()
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.ended()
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+    def _answer(self, cycle: RequestCycle) -> None:
         self._answered = cycle
-        own: Any = app
-        answer: Any = AnswerWriter(own, cycle, self.common_head).answer
-        super()._start_asgi_task(cycle, answer)
+        app: Any = self.app
+        task = self.loop.create_task(cycle.run(app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
 
     def on_response_complete(self) -> None:
         """Without the server's timer for each response: `sweep` closes connections that are idle for too long."""
-        if self.pipeline:
-            super().on_response_complete()
-            self._queued_bytes = self._queued_bytes if self.pipeline else 0
-            self._since = self.loop.time()  # the rest of the next request may not have been read yet
-            self._read_on()
-            return
         self.server_state.total_requests += 1
-        if not self.transport.is_closing():
-            self._since = self.loop.time()
-            self.flow.resume_reading()
+        if self.transport.is_closing():
+            return
+        self._since = self.loop.time()  # the rest of the next request may not have been read yet
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._answer(self.pipeline.popleft())
+            self._queued_bytes = self._queued_bytes if self.pipeline else 0
+            self._read_on()
 
     @property
     def is_idle(self) -> bool:

@@ -37,6 +37,7 @@ COMPOSERS = (
     "serve",
     "connections",
     "answer_writer",
+    "request_cycle",
     "banner",
     "logs",
     "memory",

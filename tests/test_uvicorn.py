@@ -1,4 +1,4 @@
-"""The assumptions that `connections.py`, `answer_writer.py` and `serve.py` make about uvicorn.
+"""The assumptions that `connections.py`, `request_cycle.py`, `answer_writer.py` and `serve.py` make about uvicorn.
 
 uvicorn guarantees none of them, so pyproject.toml allows one minor version only. Before another one is allowed, these
 tests name each assumption that no longer holds.
@@ -9,12 +9,13 @@ import contextlib
 import inspect
 import socket
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import httptools
 import pytest
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 HEAD = b"POST /a?b HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n"
 NEXT = b"GET /next HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -23,10 +24,8 @@ HOOKS = (
     "on_url",
     "on_header",
     "on_headers_complete",
-    "_start_asgi_task",
     "on_body",
     "on_message_complete",
-    "on_response_complete",
 )
 
 
@@ -60,11 +59,6 @@ class Watched(HttpToolsProtocol):
     def __init__(self, *positional: Any, **named: Any) -> None:
         super().__init__(*positional, **named)
         self.called: list[str] = []
-        self.started: list[tuple[Any, ...]] = []
-
-    def _start_asgi_task(self, *positional: Any) -> None:
-        self.started.append(positional)
-        super()._start_asgi_task(*positional)
 
 
 def _noting(name: str) -> Callable[..., Any]:
@@ -85,7 +79,6 @@ class Seen:
     """Two requests on one connection: the second arrives while the first is being answered."""
 
     def __init__(self) -> None:
-        self.scopes: list[dict[str, Any]] = []
         self.is_among_tasks = False
         self.server = uvicorn.Server(
             uvicorn.Config(
@@ -108,12 +101,7 @@ class Seen:
         self.protocol.connection_made(self.transport)
         self.is_known = self.protocol in self.state.connections
         self.protocol.data_received(HEAD)
-        self.headers, self.scope = self.protocol.headers, self.protocol.scope
-        self.first = self.protocol.cycle
-        self.at_the_start = dict(vars(self.first))
         self.protocol.data_received(b"body" + NEXT)
-        self.second = self.protocol.cycle
-        self.waiting = list(self.protocol.pipeline)
         while self.state.tasks:
             await asyncio.gather(*self.state.tasks)
         await self._pause_and_end()
@@ -126,11 +114,21 @@ class Seen:
         self.protocol.flow.pause_reading()
         self.is_read_paused = self.transport.is_paused
         self.protocol.flow.resume_reading()
+        self._shut_down()
         self.server.should_exit = True
         self.ends_after = await self.server.on_tick(0)
 
+    def _shut_down(self) -> None:
+        """Of a connection with a running response, and of an idle one."""
+        self.last = SimpleNamespace(response_complete=False, keep_alive=True)
+        self.after_shutdown = []
+        self.transport.is_closed = False
+        for cycle in (self.last, None):
+            self.protocol.cycle = cycle  # type: ignore[assignment]
+            self.protocol.shutdown()
+            self.after_shutdown.append(self.transport.is_closed)
+
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
-        self.scopes.append(scope)
         self.is_among_tasks = asyncio.current_task() in self.state.tasks
         await receive()
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
@@ -150,51 +148,23 @@ def calls(seen: Seen) -> list[str]:
 ASSUMPTIONS: dict[str, Callable[[Seen], bool]] = {
     "the parser reports to on_message_begin, on_url, on_header, on_headers_complete, on_body, on_message_complete":
         lambda seen: calls(seen) == list(HOOKS),
-    "each answer begins with _start_asgi_task(cycle, app), which takes another app":
-        lambda seen: [type(cycle) for cycle, _ in seen.protocol.started] == [RequestResponseCycle] * 2
-        and seen.protocol.started[0][0] is seen.first
-        and all(callable(app) for _, app in seen.protocol.started),
-    "the end of each answer is reported to on_response_complete, by the cycle's on_response":
-        lambda seen: seen.protocol.called.count("on_response_complete") == 2
-        and seen.at_the_start["on_response"] == seen.protocol.on_response_complete,
     "`parser` is a parser of httptools, which can be replaced":
         lambda seen: isinstance(seen.protocol.parser, httptools.HttpRequestParser),
-    "`headers` is a new list for each request, with names in small letters, and the scope has the same list":
-        lambda seen: seen.scope["headers"] is seen.headers and seen.headers[0] == (b"host", b"x")
-        and seen.protocol.headers is not seen.headers,
-    "`url` holds the bytes of the request's address":
-        lambda seen: seen.protocol.url == b"/next",
-    "`scope` reaches the application as the object that on_message_begin has made":
-        lambda seen: seen.scopes[0] is seen.scope and seen.scope["method"] == "POST",
-    "a cycle knows the scope of its request":
-        lambda seen: seen.first.scope is seen.scope,
-    "`cycle` is the request that came last":
-        lambda seen: seen.protocol.cycle is seen.second and seen.first is not seen.second,
-    "a request that comes during an answer waits in `pipeline`, which is falsy when empty":
-        lambda seen: len(seen.waiting) == 1 and not seen.protocol.pipeline,
     "`connections` is the server's set of open connections":
         lambda seen: seen.is_known and seen.protocol.connections is seen.state.connections,
     "`server_state.tasks` holds the tasks that answer":
         lambda seen: seen.is_among_tasks and not seen.state.tasks,
     "`server_state.total_requests` counts the answers":
         lambda seen: seen.state.total_requests == 2,
-    "a protocol has `transport`, `loop`, `logger`":
+    "a protocol has `transport`, `loop`, `logger`, `app`, `server`, `client`, `scheme`":
         lambda seen: seen.protocol.transport is seen.transport
-        and all(hasattr(seen.protocol, name) for name in ("loop", "logger")),
-    "on_header may set `expect_100_continue`, from which the cycle takes `waiting_for_100_continue`":
-        lambda seen: seen.at_the_start["waiting_for_100_continue"] is True
-        and seen.second.waiting_for_100_continue is False,
-    "a cycle begins with response_started, response_complete and disconnected all false":
-        lambda seen: [seen.at_the_start[name] for name in ("response_started", "response_complete", "disconnected")]
-        == [False] * 3,
-    "a cycle has `keep_alive`, false after the client's `connection: close`":
-        lambda seen: (seen.at_the_start["keep_alive"], seen.second.keep_alive) == (True, False),
-    "a cycle has the connection's `transport` and `flow`, and a `message_event`":
-        lambda seen: seen.first.transport is seen.transport and seen.first.flow is seen.protocol.flow
-        and isinstance(seen.first.message_event, asyncio.Event),
-    "a cycle's `default_headers` is the server's list, one object until the date changes":
-        lambda seen: seen.first.default_headers is seen.common and seen.second.default_headers is seen.common
-        and seen.state.default_headers is not seen.common,
+        and all(hasattr(seen.protocol, name) for name in ("loop", "logger", "app", "server", "client", "scheme")),
+    "shutdown() reads of `cycle` whether its response is complete, and closes an idle connection":
+        lambda seen: seen.after_shutdown == [False, True],
+    "shutdown() makes a running response the last one":
+        lambda seen: seen.last.keep_alive is False,
+    "`server_state.default_headers` is one list until the date changes":
+        lambda seen: seen.protocol.server_state is seen.state and seen.state.default_headers is not seen.common,
     "tick 0 writes the date, and says whether the server shall end (`should_exit`)":
         lambda seen: seen.common[0][0] == b"date" and (seen.ends_before, seen.ends_after) == (False, True),
     "`flow` says that writing is paused (`write_paused`), and drain() waits for its end":
@@ -215,24 +185,6 @@ def test_uvicorn_is_still_as_assumed(assumption: str, seen: Seen) -> None:
     assert ASSUMPTIONS[assumption](seen), (
         f"uvicorn {uvicorn.__version__} is not as assumed any more: {assumption}"
     )
-
-
-def test_a_departure_during_an_answer_marks_the_cycle_and_wakes_it() -> None:
-    async def watch() -> tuple[bool, bool]:
-        server = uvicorn.Server(
-            uvicorn.Config(_never, http=Watched, ws="none", lifespan="off", log_config=None)
-        )
-        server.config.load()
-        protocol = Watched(server.config, server.server_state, {}, asyncio.get_running_loop())
-        protocol.connection_made(Transport())
-        protocol.data_received(HEAD)
-        protocol.connection_lost(None)
-        for task in server.server_state.tasks:
-            task.cancel()
-        await asyncio.gather(*server.server_state.tasks, return_exceptions=True)
-        return protocol.cycle.disconnected, protocol.cycle.message_event.is_set()
-
-    assert asyncio.run(watch()) == (True, True)
 
 
 async def _never(scope: Any, receive: Any, send: Any) -> None:
