@@ -17,7 +17,7 @@ MAX_HEADERS = 200
 MAX_INTERIM_ANSWERS = 32
 SMALL_BODY_BYTES = 64 * 1024
 SLICE_BYTES = 256 * 1024
-NOTHING = memoryview(b"")
+NOTHING = b""
 
 
 class Owner(Protocol):
@@ -42,15 +42,15 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._reply: RawReply | None = None
         self._headers: Headers = []
-        self._head_bytes = 0
-        """of these headers"""
+        self._at_hand = 0
+        """upper limit of the bytes that the headers being read consist of"""
         self._skips_body = False
         self._received = False
         self._complete = False
         self._stays_open = False
         self._interim_answers = 0
         self._barren_bytes = 0
-        self._unsent = NOTHING
+        self._unsent: bytes | memoryview = NOTHING
         self._full = False
         self._pieces: list[bytes] = []
         self.on_body = self._pieces.append
@@ -112,7 +112,7 @@ class Connection(asyncio.Protocol):
             raise Unanswered("closed the connection without an answer")
         if len(body) <= SMALL_BODY_BYTES:
             # together with others in this turn of the loop: a server that reads them wakes up once
-            self._unsent = memoryview(head + body)
+            self._unsent = head + body
             asyncio.get_running_loop().call_soon(self._write_more)
         else:
             self.wire.write(head)
@@ -146,7 +146,13 @@ class Connection(asyncio.Protocol):
             self.abort()  # no request is under way: this is not the answer to the next one
             return
         self._received = True
-        error = self._parsed(data)
+        self._at_hand = self._barren_bytes + len(data)
+        error: NotHttp | None = None
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as raised:
+            ours = raised.__context__
+            error = ours if isinstance(ours, NotHttp) else NotHttp(str(raised))
         if self._complete:
             self._finish(self._reply, clean=error is None)
             return
@@ -162,16 +168,6 @@ class Connection(asyncio.Protocol):
             reply.fail(error)
             self.abort()
 
-    def _parsed(self, data: bytes) -> NotHttp | None:
-        """The error in the received bytes, if any."""
-        assert self._parser is not None
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            ours = error.__context__
-            return ours if isinstance(ours, NotHttp) else NotHttp(str(error))
-        return None
-
     def _deliver(self, reply: RawReply) -> None:
         """The pieces of one packet become one chunk."""
         reply.push(self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces))
@@ -182,15 +178,12 @@ class Connection(asyncio.Protocol):
             raise NotHttp("more than one answer")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        assert self._reply is not None
-        if not self._reply.status:  # else it is a trailer
-            self._head_bytes += len(name) + len(value) + 4
+        if self._reply is not None and not self._reply.status:  # else it is a trailer
             self._headers.append((name.decode("latin-1").lower(), value.decode("latin-1").rstrip()))
 
     def on_headers_complete(self) -> None:
         assert self._reply is not None and self._parser is not None
         headers, self._headers = self._headers, []
-        size, self._head_bytes = self._head_bytes, 0
         status = self._parser.get_status_code()
         if status < 200:
             self._interim_answers += 1
@@ -199,7 +192,8 @@ class Connection(asyncio.Protocol):
             return
         if not self._parser.get_http_version().startswith("1."):
             raise NotHttp("not version 1.1")
-        if len(headers) > MAX_HEADERS or size > MAX_HEAD_BYTES:
+        is_long = self._at_hand > MAX_HEAD_BYTES and _size(headers) > MAX_HEAD_BYTES
+        if is_long or len(headers) > MAX_HEADERS:
             raise NotHttp("endless headers")
         self._barren_bytes = 0
         self._reply.begin(status, headers)
@@ -258,6 +252,10 @@ class Connection(asyncio.Protocol):
             failure = ConnectionBroken(f"the connection broke {where} the answer")
         failure.__cause__ = error
         return failure
+
+
+def _size(headers: Headers) -> int:
+    return sum(len(name) + len(value) + 4 for name, value in headers)
 
 
 def _ends_by_close(headers: Headers) -> bool:

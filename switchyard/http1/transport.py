@@ -9,7 +9,7 @@ from switchyard.http1.addresses import has_address
 from switchyard.http1.connection import Connection
 from switchyard.http1.dial import Dialer, TlsContext
 from switchyard.http1.errors import Unanswered
-from switchyard.http1.idle_limits import LONGEST_SECONDS, IdleLimits, safe_age
+from switchyard.http1.idle_limits import LONGEST_SECONDS, SHORTEST_SECONDS, IdleLimits, safe_age
 from switchyard.http1.raw_reply import RawReply
 from switchyard.http1.ready import GAP_SECONDS, LOOK_SECONDS, ReadyConnections
 from switchyard.http1.request import Headers, Origin, proxy_of, request_head, target_of
@@ -22,6 +22,8 @@ SETTLED_SECONDS = 1.0
 CLOSING_SECONDS = 1.0
 SLEPT_SECONDS = 5.0
 """the wall clock runs ahead of the monotonic one by the time that the machine has slept"""
+NO_LIMIT_SECONDS = safe_age(SHORTEST_SECONDS)
+"""every known limit of a server is longer"""
 STALE_SECONDS = 1.0
 """a stale connection fails within a round trip"""
 
@@ -129,9 +131,6 @@ class Http1Transport:
     # --- called by connections -------------------------------------------------
 
     def freed(self, connection: Connection) -> None:
-        self._keep(connection)
-
-    def _keep(self, connection: Connection) -> None:
         connection.idle_since = (self._monotonic(), self._wall())
         idle = self._idle.setdefault(connection.origin, [])
         idle.append(connection)
@@ -181,7 +180,7 @@ class Http1Transport:
         """Raises Http1Error."""
         connection = await self._dial(origin, connect_seconds)
         if connection.is_usable:
-            self._keep(connection)
+            self.freed(connection)
 
     # --- idle ones -------------------------------------------------------------
 
@@ -202,6 +201,8 @@ class Http1Transport:
         """
         monotonic, wall = self._idle_times(connection)
         longest = max(monotonic, wall)
+        if longest < NO_LIMIT_SECONDS <= self._idle_seconds:
+            return False
         if longest > self._limit_of(connection) or wall - monotonic > SLEPT_SECONDS:
             return True
         return longest > SETTLED_SECONDS and not has_address(connection.wire.get_extra_info("sockname"))
@@ -231,5 +232,4 @@ class Http1Transport:
 
 def _closes_idle(reply: RawReply) -> bool:
     """True if it answers no request: https://www.rfc-editor.org/rfc/rfc9110.html#section-15.5.9"""
-    closing = dict(reply.headers).get("connection", "")
-    return reply.status == REQUEST_TIMEOUT and closing.lower() == "close"
+    return reply.status == REQUEST_TIMEOUT and dict(reply.headers).get("connection", "").lower() == "close"

@@ -242,9 +242,10 @@ class Wire:
         return self._transport(chosen.url, call.tls)
 
     def _transport(self, proxy: str, tls: Tls) -> Http1Transport:
-        if (proxy, tls) not in self._transports:
-            self._transports[proxy, tls] = Http1Transport(proxy, lambda: tls_context_of(tls))
-        return self._transports[proxy, tls]
+        transport = self._transports.get((proxy, tls))
+        if transport is None:
+            transport = self._transports[proxy, tls] = Http1Transport(proxy, lambda: tls_context_of(tls))
+        return transport
 
     def _to_demo(self) -> "HttpxTransport":
         from switchyard.relay import through_httpx  # its docstring says why here
