@@ -21,8 +21,8 @@ REFUSAL_SECONDS = 0.5
 HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]*)?|\[[0-9A-Fa-f:.]+\](:[0-9]*)?")
 MAX_HOST_CHARS = 300
 OWN_SITES = frozenset({"", "same-origin", "none"})
-BROWSER_HEADERS = (b"origin", b"sec-fetch-site")
-"""by which browsers state what page a request comes from"""
+GUARDED = frozenset({b"host", b"origin", b"sec-fetch-site"})
+"""the name of the server, and by which browsers state what page a request comes from"""
 SECURITY_HEADERS = [
     (
         "content-security-policy",
@@ -111,17 +111,20 @@ class Guard:
 
     def _refusal(self, scope: Scope, allowed: str) -> str:
         """Why this request is refused; "" if it is not. `allowed` is the page that may call."""
-        hosts = _values(scope, b"host")
+        # few of the headers are looked at here: one pass finds them
+        guarded = [(name, value.decode("latin-1")) for name, value in scope["headers"] if name in GUARDED]
+        hosts = [value for name, value in guarded if name == b"host"]
         if len(hosts) != 1 or not self._is_ours(hosts[0]):
             shown = hosts[0][:100] if hosts else "none"
             return f"Host {shown!r} is not allowed; add the name to `allowed_hosts` if it is yours."
-        if allowed or dict(scope["headers"]).keys().isdisjoint(BROWSER_HEADERS):
+        if allowed or len(guarded) == 1:
             return ""
         own_origin = f"{scope['scheme']}://{hosts[0]}".lower()
-        for origin in _values(scope, b"origin"):
-            if origin.lower() != own_origin:
+        for name, origin in guarded:
+            if name == b"origin" and origin.lower() != own_origin:
                 return self._foreign_page(scope, origin)
-        if not OWN_SITES.issuperset(_values(scope, b"sec-fetch-site")) and not _is_plain_visit(scope):
+        sites = {value for name, value in guarded if name == b"sec-fetch-site"}
+        if not sites <= OWN_SITES and not _is_plain_visit(scope):
             return "Requests from pages of other sites are refused."
         return ""
 
