@@ -39,6 +39,7 @@ class Connection(asyncio.Protocol):
         self.is_used = False
         """an answer has arrived over it; set by the owner"""
         self._owner = owner
+        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._reply: RawReply | None = None
         self._headers: Headers = []
@@ -113,7 +114,7 @@ class Connection(asyncio.Protocol):
         if len(body) <= SMALL_BODY_BYTES:
             # together with others in this turn of the loop: a server that reads them wakes up once
             self._unsent = head + body
-            asyncio.get_running_loop().call_soon(self._write_more)
+            self._loop.call_soon(self._write_more)
         else:
             self.wire.write(head)
             self._unsent = memoryview(body)
@@ -127,7 +128,7 @@ class Connection(asyncio.Protocol):
             piece, self._unsent = self._unsent[:SLICE_BYTES], self._unsent[SLICE_BYTES:] or NOTHING
             transport.write(piece)
             if self._unsent and not self._full:
-                asyncio.get_running_loop().call_soon(self._write_more)
+                self._loop.call_soon(self._write_more)
 
     def pause_writing(self) -> None:
         self._full = True
