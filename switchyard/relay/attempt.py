@@ -116,7 +116,7 @@ async def attempt(
     patience = Patience(first_byte, timeouts.idle, max(seconds_left, SHORTEST_SECONDS))
     reply: Reply | None = None
     try:
-        with patience.limit:
+        with patience:
             reply = await wire.send(call)
             if on_reply is not None:
                 on_reply(reply)

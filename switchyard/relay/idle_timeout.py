@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from typing import Self
 
 LAST_CHECKS = 5
 """turns of the event loop before it expires: after a suspension, what arrived meanwhile is read only now"""
@@ -14,23 +15,25 @@ class IdleTimeout:
     after that time in any case.
     """
 
+    _timer: asyncio.Handle
+    _is_paused = False
+    _expired = False
+    _checks = 0
+
     def __init__(self, seconds: float, total_seconds: float = math.inf) -> None:
         self._seconds = seconds
         self._total_seconds = total_seconds
-        self._is_paused = False
-        self._checks = 0
-        self._timer: asyncio.Handle
 
-    def __enter__(self) -> "IdleTimeout":
-        self._loop = asyncio.get_running_loop()
-        task = asyncio.current_task(self._loop)
+    def __enter__(self) -> Self:
+        loop = self._loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
         assert task is not None
         self._task = task
         self._cancelling = task.cancelling()
-        self._expired = False
-        self._ends = self._loop.time() + self._total_seconds
-        self.touch()
-        self._timer = self._loop.call_later(min(self._seconds, self._total_seconds), self._check)
+        now = self._last = loop.time()
+        seconds, total = self._seconds, self._total_seconds
+        self._ends = now + total
+        self._timer = loop.call_later(seconds if seconds < total else total, self._check)
         return self
 
     @property
