@@ -11,11 +11,11 @@ from typing import Any
 
 import msgspec
 
-from switchyard.protocols.client_program import ClientProgram, program_of
+from switchyard.protocols.client_program import ClientProgram
 from switchyard.protocols.effort import EFFORTS
 from switchyard.protocols.facts import Facts, Program
 from switchyard.protocols.names import THINKING_SUFFIX, ProtocolName
-from switchyard.protocols.passthrough.peek import ABSENT, Document
+from switchyard.protocols.passthrough.peek import ABSENT, Document, Members
 from switchyard.protocols.request_summary import RequestSummary
 from switchyard.protocols.wire import UNREADABLE, entries, fields, parsed_object, text
 
@@ -64,7 +64,7 @@ def read_facts(
 ) -> Facts:
     """`headers` have lower-case names. `wanted` names the facts of BODY_FACTS that matter; the project of a known
     program is read in any case, as it is recorded, unless it is given. Never an error."""
-    program = PROGRAMS[program_of(protocol, headers)]
+    program = PROGRAMS[summary.program]
     agent, subagent = headers.get("user-agent", ""), is_subagent(headers, summary.thread)
     given = Given(protocol, summary, headers, body, compacts)
     found: dict[str, Any] = {"project": project} if project else {}
@@ -93,12 +93,12 @@ class Given(msgspec.Struct, frozen=True, dict=True):
         return Document(self.body, self.summary.members)
 
 
-def project_stated(protocol: ProtocolName, summary: RequestSummary, headers: Mapping[str, str]) -> str:
+def project_stated(protocol: ProtocolName, summary: RequestSummary) -> str:
     """The project of a known program; "" for others. Never an error."""
-    if program_of(protocol, headers) is ClientProgram.OTHER:
+    if summary.program is ClientProgram.OTHER:
         return ""
     try:
-        return project_of(Given(protocol, summary, headers, b""))
+        return project_of(protocol, summary.members)
     except UNREADABLE:
         return ""
 
@@ -202,10 +202,9 @@ def has_images(given: Given) -> bool:
     return False
 
 
-def project_of(given: Given) -> str:
+def project_of(protocol: ProtocolName, members: Members) -> str:
     """The working directory of Claude Code or Codex; "" if the request does not state it."""
-    pattern = DIRECTORIES[0 if given.protocol == "messages" else 1]
-    members = given.summary.members
+    pattern = DIRECTORIES[0 if protocol == "messages" else 1]
     for raw in (members.system, members.messages, members.input):
         found = None if raw is ABSENT else pattern.search(raw)
         if found is not None:
@@ -239,5 +238,5 @@ READERS: Mapping[str, Callable[[Given], Any]] = {
     "effort": effort_of,
     "web_search": only_searches,
     "images": has_images,
-    "project": project_of,
+    "project": lambda given: project_of(given.protocol, given.summary.members),
 }

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from switchyard.protocols.client_program import ClientProgram, program_of
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.known_history import members_along
 from switchyard.protocols.message_memory import Beginning, MessageMemory
@@ -31,6 +32,8 @@ class RequestSummary(msgspec.Struct, frozen=True):
     """the longest answer that the client wants"""
     thread: str = ""
     """the sub-agent that sends it; "" for the conversation itself"""
+    program: ClientProgram = ClientProgram.OTHER
+    """the program that sends it"""
     members: Members = Members()
     """the watched members as they stand in the body, each only a view of it: a client may put megabytes into any"""
     beginning: Beginning | None = None
@@ -87,6 +90,7 @@ def read_request_summary(
         wants_usage=isinstance(options, dict) and bool(options.get("include_usage")),
         max_tokens=_longest_answer(members),
         thread=thread_in_headers(headers)[:MAX_SESSION_CHARS],
+        program=program_of(protocol, headers),
         members=members,
         beginning=beginning,
     )

@@ -3,7 +3,6 @@
 import math
 
 from switchyard.exchange import Exchange
-from switchyard.protocols.client_program import program_of
 from switchyard.protocols.errors.final_reply import (
     CLIENT_KEY,
     ENDINGS,
@@ -32,7 +31,7 @@ ASKS_ONCE_MORE = 404
 
 def ending_for(request: ClientRequest, cause: Cause) -> Ending:
     """How the program that sent the request gets an error with this cause."""
-    return ENDINGS[program_of(request.protocol, dict(request.headers))][cause]
+    return ENDINGS[request.summary.program][cause]
 
 
 class ErrorReturn:

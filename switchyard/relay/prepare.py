@@ -11,7 +11,6 @@ from msgspec.structs import replace
 
 from switchyard.protocols import neutral, search_error, thinking
 from switchyard.protocols.capabilities import Capabilities
-from switchyard.protocols.client_program import program_of
 from switchyard.protocols.codec import BadRequest, Codec, SentRequest, Target
 from switchyard.protocols.compaction import compaction_request
 from switchyard.protocols.conversion import convert_request
@@ -165,8 +164,7 @@ class Preparation:
         if self._neutral is None:
             request = self._recall(self._request, "")
             decoded = self._codecs[request.protocol].decode_request(request.body, self._history(request))
-            client = program_of(request.protocol, dict(request.headers))
-            decoded = replace(decoded, client=client, received_at=self._request.received_at)
+            decoded = replace(decoded, client=request.summary.program, received_at=self._request.received_at)
             if self._request.compact_endpoint:
                 decoded = replace(decoded, compact=True, stream=False)
             self._neutral = self._calls.signed(decoded)

@@ -1,6 +1,6 @@
 """Answer the whole request with which Claude Code repeats a stream that has ended with a final error."""
 
-from switchyard.protocols.client_program import ClientProgram, program_of
+from switchyard.protocols.client_program import ClientProgram
 from switchyard.protocols.neutral import WireError
 from switchyard.protocols.turn import turn_of
 from switchyard.relay.dependencies import Dependencies
@@ -21,7 +21,7 @@ def recall(dependencies: Dependencies, request: ClientRequest) -> FinalError | N
     """The error with which the turn of this repeat has ended, so that no upstream is asked again."""
     if request.summary.stream or not dependencies.final_errors:
         return None
-    if program_of(request.protocol, dict(request.headers)) is not ClientProgram.CLAUDE_CODE:
+    if request.summary.program is not ClientProgram.CLAUDE_CODE:
         return None
     error = dependencies.final_errors.take(_turn(request), dependencies.settings(), dependencies.monotonic())
     return None if error is None else FinalError(error)

@@ -43,7 +43,7 @@ class Ruling:
 
     def _without_rules(self) -> Facts:
         request = self._request
-        stated = project_stated(request.protocol, request.summary, dict(request.headers))
+        stated = project_stated(request.protocol, request.summary)
         return Facts(project=self._dependencies.projects.note(request.summary.session, stated))
 
     async def _read(self, rules: Sequence[RouteRule], preparation: Preparation) -> Facts:

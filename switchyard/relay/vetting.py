@@ -8,7 +8,6 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from switchyard.exchange import CallAction, Exchange, MarkedCall
-from switchyard.protocols.client_program import program_of
 from switchyard.protocols.neutral import ErrorType, ToolCall, WireError
 from switchyard.protocols.passthrough.peek import Document
 from switchyard.protocols.tools.offered import OfferedTools
@@ -124,7 +123,7 @@ class Vetting:
         request = self._whole_request
         is_same = request.body is self._request.body
         document = Document(request.body, request.summary.members if is_same else None)
-        return OfferedTools(document, program_of(request.protocol, dict(request.headers)))
+        return OfferedTools(document, request.summary.program)
 
     @cached_property
     def _conversation(self) -> Conversation:

@@ -249,7 +249,7 @@ def test_a_known_project_is_not_looked_for_again() -> None:
 @pytest.mark.parametrize(("headers", "project"), [(CLAUDE, "/home/me/company/app"), ({}, "")])
 def test_the_project_alone_is_that_of_a_known_program(headers: dict[str, str], project: str) -> None:
     raw = json.dumps({"model": "m", "system": REMINDER}).encode()
-    assert project_stated("messages", read_request_summary("messages", raw, headers), headers) == project
+    assert project_stated("messages", read_request_summary("messages", raw, headers)) == project
 
 
 def test_a_body_that_only_looks_like_an_image_has_none() -> None:
