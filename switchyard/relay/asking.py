@@ -105,7 +105,7 @@ class Asking:
         self._client_keys = settings.client_keys
         self._preparation = self._new_preparation()
         self._ruling = Ruling(dependencies, request)
-        self._vetting = Vetting(dependencies, request, exchange)
+        self._vetting = Vetting(dependencies, request, exchange, dependencies.awake())
         self.learning = LimitLearning(dependencies.learned, dependencies.unhelpful)
 
     def _new_preparation(self) -> Preparation:
@@ -124,7 +124,9 @@ class Asking:
         if settings.client_keys != self._client_keys:
             self._client_keys = settings.client_keys
             self._request = without_local_keys(self._request, settings.client_keys)
-            self._vetting = Vetting(self._dependencies, self._request, self._exchange)
+            self._vetting = Vetting(
+                self._dependencies, self._request, self._exchange, self._dependencies.awake()
+            )
             self._preparation = self._new_preparation()
 
     def rule(self, settings: Settings) -> Awaitable[Ruled | None]:

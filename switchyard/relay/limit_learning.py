@@ -35,20 +35,19 @@ class _Trial(msgspec.Struct, frozen=True):
     limit: LearnedLimit
 
 
-class LimitLearning:
+class LimitLearning(msgspec.Struct):
     """What one request learns.
 
     A change is on trial until the request with it succeeds; then `lasting` holds it for all later requests. One that
     is followed by the same refusal is undone, and `unhelpful` keeps later requests from trying it against that.
     """
 
-    def __init__(self, lasting: Learned, unhelpful: Unhelpful) -> None:
-        self._lasting = lasting
-        self._unhelpful = unhelpful
-        self._trials: tuple[_Trial, ...] = ()
-        self._refused: set[tuple[Key, bytes]] = set()
-        self._undone: set[tuple[Key, str, str]] = set()
-        self._repetitions = 0
+    _lasting: Learned
+    _unhelpful: Unhelpful
+    _trials: tuple[_Trial, ...] = ()
+    _refused: set[tuple[Key, bytes]] = msgspec.field(default_factory=set)
+    _undone: set[tuple[Key, str, str]] = msgspec.field(default_factory=set)
+    _repetitions: int = 0
 
     @property
     def strips_thinking(self) -> bool:

@@ -35,17 +35,16 @@ class Started(msgspec.Struct, frozen=True):
     """no other request was trying the same"""
 
 
-class Reports:
+class Reports(msgspec.Struct):
     """The reports of one request. Each `begin` is followed by exactly one of `succeeded`, `failed` and `left`."""
 
-    def __init__(self, dependencies: Dependencies, exchange: Exchange) -> None:
-        self._dependencies = dependencies
-        self._exchange = exchange
-        self._state: State | None = None
-        """since the first attempt"""
-        self._ruled: Ruled | None = None
-        self.conversation = conversation_of(exchange.session, exchange.requested_model, exchange.thread)
-        self._recoveries: Recoveries | None = None
+    _dependencies: Dependencies
+    _exchange: Exchange
+    _state: State | None = None
+    """since the first attempt"""
+    conversation: str = ""
+    """the key of its affinity; "" before the rule is known, and without a session"""
+    _recoveries: Recoveries | None = None
 
     @property
     def recoveries(self) -> Recoveries:
@@ -56,11 +55,10 @@ class Reports:
 
     def note_rule(self, ruled: Ruled | None) -> None:
         """The conversation has an affinity of its own under each rule."""
-        if ruled is not self._ruled:
-            self._ruled, exchange = ruled, self._exchange
-            self.conversation = conversation_of(
-                exchange.session, exchange.requested_model, exchange.thread, ruled
-            )
+        exchange = self._exchange
+        self.conversation = conversation_of(
+            exchange.session, exchange.requested_model, exchange.thread, ruled
+        )
 
     def begin(self, selected: Selected) -> Started:
         dependencies, candidate = self._dependencies, selected.candidate

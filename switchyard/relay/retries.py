@@ -3,6 +3,8 @@
 import asyncio
 import logging
 
+import msgspec
+
 from switchyard.exchange import Attempt, Exchange, Failure, FailureKind
 from switchyard.relay.asking import Answer, Asking, Refusal
 from switchyard.relay.dependencies import Dependencies
@@ -15,22 +17,14 @@ from switchyard.routing.verdict import Verdict, charge_for, judge
 log = logging.getLogger("switchyard.relay")
 
 
-class Retries:
+class Retries(msgspec.Struct):
     """Notes each attempt on the exchange."""
 
-    def __init__(
-        self,
-        dependencies: Dependencies,
-        exchange: Exchange,
-        stopwatch: Stopwatch,
-        reports: Reports,
-        asking: Asking,
-    ) -> None:
-        self._dependencies = dependencies
-        self._exchange = exchange
-        self._stopwatch = stopwatch
-        self._reports = reports
-        self._asking = asking
+    _dependencies: Dependencies
+    _exchange: Exchange
+    _stopwatch: Stopwatch
+    _reports: Reports
+    _asking: Asking
 
     async def attempt(self, selected: Selected) -> Answer | Verdict:
         """The answer, which keeps the slot; or what comes next, with the slot released."""

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Sequence
 
+import msgspec
 from msgspec.structs import replace
 
 from switchyard.protocols.codec import BadRequest
-from switchyard.protocols.facts import Facts
+from switchyard.protocols.facts import NO_FACTS, Facts
 from switchyard.protocols.read_facts import project_stated
 from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.measuring import BYTES_PER_TOKEN, MEDIA, prompt_tokens
@@ -17,15 +18,14 @@ from switchyard.routing.rules import Ruled, find_rule, token_thresholds, wanted_
 from switchyard.settings import RouteRule, Settings
 
 
-class Ruling:
+class Ruling(msgspec.Struct):
     """Knows the facts of one request."""
 
-    def __init__(self, dependencies: Dependencies, request: ClientRequest) -> None:
-        self._dependencies = dependencies
-        self._request = request
-        self._rules: Sequence[RouteRule] | None = None
-        self.facts = Facts()
-        """as far as the rules name them, and the project"""
+    _dependencies: Dependencies
+    _request: ClientRequest
+    _rules: Sequence[RouteRule] | None = None
+    facts: Facts = NO_FACTS
+    """as far as the rules name them, and the project"""
 
     async def rule(self, settings: Settings, preparation: Preparation) -> Ruled | None:
         """The rule that applies now. Tests and activations name their upstream, and have none."""

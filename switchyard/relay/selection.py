@@ -35,30 +35,21 @@ class Selected(msgspec.Struct, frozen=True):
     has_slot: bool
 
 
-class Selection:
+class Selection(msgspec.Struct):
     """Knows what one request has tried. `settings` are those of the present pass over the upstreams."""
 
-    def __init__(
-        self,
-        dependencies: Dependencies,
-        exchange: Exchange,
-        stopwatch: Stopwatch,
-        settings: Settings,
-        conversation: str,
-        ask: Ask,
-    ) -> None:
-        self._dependencies = dependencies
-        self._exchange = exchange
-        self._stopwatch = stopwatch
-        self._conversation = conversation
-        self._ask = ask
-        self._rescues_first = False
-        self._position: QueuePosition | None = None
-        self._was_edited = False
-        """the settings were edited while the request waited for a slot"""
-        self.settings = settings
-        self.route = EMPTY
-        """the last one chosen"""
+    _dependencies: Dependencies
+    _exchange: Exchange
+    _stopwatch: Stopwatch
+    settings: Settings
+    _conversation: str
+    _ask: Ask
+    route: Route = EMPTY
+    """the last one chosen"""
+    _rescues_first: bool = False
+    _position: "QueuePosition | None" = None
+    _was_edited: bool = False
+    """the settings were edited while the request waited for a slot"""
 
     async def next(self, state: State) -> Selected | None:
         """The next candidate, with a slot if it had to be waited for; None when there is none left by these settings.

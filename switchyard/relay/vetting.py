@@ -5,6 +5,7 @@ import logging
 from functools import cached_property
 from typing import Protocol
 
+import msgspec
 from msgspec.structs import replace
 
 from switchyard.exchange import CallAction, Exchange, MarkedCall
@@ -42,14 +43,13 @@ class Withholding(Protocol):
     def refuse(self, error: WireError) -> None: ...
 
 
-class Vetting:
+class Vetting(msgspec.Struct, dict=True):
     """What is known about the calls of one request; nothing is read before the first call."""
 
-    def __init__(self, dependencies: Dependencies, request: ClientRequest, exchange: Exchange) -> None:
-        self._dependencies = dependencies
-        self._request = request
-        self._exchange = exchange
-        self._began = dependencies.awake()
+    _dependencies: Dependencies
+    _request: ClientRequest
+    _exchange: Exchange
+    _began: float
 
     def watch(self, upstream: Upstream, key: str) -> "Watch":
         """The watch over one answer of this upstream, which was sent the key."""
