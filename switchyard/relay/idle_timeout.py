@@ -2,9 +2,10 @@
 
 import asyncio
 import math
+from operator import itemgetter
 from typing import Self
 
-LAST_CHECKS = 5
+LAST_TURNS = 5
 """turns of the event loop before it expires: after a suspension, what arrived meanwhile is read only now"""
 
 
@@ -15,10 +16,8 @@ class IdleTimeout:
     after that time in any case.
     """
 
-    _timer: asyncio.Handle
     _is_paused = False
     _expired = False
-    _checks = 0
 
     def __init__(self, seconds: float, total_seconds: float = math.inf) -> None:
         self._seconds = seconds
@@ -33,7 +32,8 @@ class IdleTimeout:
         now = self._last = loop.time()
         seconds, total = self._seconds, self._total_seconds
         self._ends = now + total
-        self._timer = loop.call_later(seconds if seconds < total else total, self._check)
+        alarm = self._alarm = _alarm_of(loop)
+        alarm.set(self, now + (seconds if seconds < total else total))
         return self
 
     @property
@@ -61,24 +61,60 @@ class IdleTimeout:
         """Restart with this timeout."""
         self.touch()
         if seconds < self._seconds:
-            self._timer.cancel()
-            self._timer = self._loop.call_later(seconds, self._check)
+            self._alarm.set(self, self._last + seconds)
         self._seconds = seconds
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Expire, unless it was touched since it set the alarm."""
         now = self._loop.time()
-        left = min((now if self._is_paused else self._last) + self._seconds, self._ends) - now
-        if left > 0:
-            self._checks = 0
-            self._timer = self._loop.call_later(left, self._check)
-        elif self._checks < LAST_CHECKS:
-            self._checks += 1
-            self._timer = self._loop.call_soon(self._check)
+        ends = min((now if self._is_paused else self._last) + self._seconds, self._ends)
+        if ends > now:
+            self._alarm.set(self, ends)
         else:
             self._expired = True
             self._task.cancel()
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._timer.cancel()
+        self._alarm.set_by.pop(self, None)
         if self._expired and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise TimeoutError from error
+
+
+class _Alarm:
+    """The only timer of all idle timeouts of a loop: nearly all of them are over long before it rings."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.set_by: dict[IdleTimeout, float] = {}
+        self._rings_at = math.inf
+        self._timer: asyncio.TimerHandle | None = None
+
+    def set(self, timeout: IdleTimeout, at: float) -> None:
+        self.set_by[timeout] = at
+        if at < self._rings_at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._rings_at = at
+            self._timer = self.loop.call_at(at, self._ring, at)
+
+    def _ring(self, at: float, turns: int = LAST_TURNS) -> None:
+        if turns:
+            self.loop.call_soon(self._ring, at, turns - 1)
+            return
+        self._rings_at = math.inf
+        for timeout in [one for one, set_to in self.set_by.items() if set_to <= at]:
+            del self.set_by[timeout]
+            timeout.check()
+        if self.set_by:
+            self.set(*min(self.set_by.items(), key=itemgetter(1)))
+
+
+_alarm: _Alarm | None = None
+"""that of the loop that used it last: nearly always there is only one"""
+
+
+def _alarm_of(loop: asyncio.AbstractEventLoop) -> _Alarm:
+    global _alarm
+    if _alarm is None or _alarm.loop is not loop:
+        _alarm = _Alarm(loop)
+    return _alarm
