@@ -131,16 +131,21 @@ class Vetting(msgspec.Struct, dict=True):
         return Conversation(request.protocol, request.body)
 
 
-class Watch:
+class Watch(msgspec.Struct, dict=True):
     """Watches the calls of one answer, by the trust in its upstream."""
 
-    def __init__(self, vetting: Vetting, upstream: Upstream, key: str) -> None:
-        self._vetting = vetting
-        self._upstream = upstream
-        self._key = key
-        self.reads_arguments = upstream.trust == "low"
-        self.keeps_calls = self.reads_arguments and upstream.on_suspicion == "hold"
-        self._waiting: list[tuple[ToolCall, MarkedCall]] = []
+    _vetting: Vetting
+    _upstream: Upstream
+    _key: str
+    _waiting: list[tuple[ToolCall, MarkedCall]] = msgspec.field(default_factory=list)
+
+    @property
+    def reads_arguments(self) -> bool:
+        return self._upstream.trust == "low"
+
+    @property
+    def keeps_calls(self) -> bool:
+        return self.reads_arguments and self._upstream.on_suspicion == "hold"
 
     @cached_property
     def _effort(self) -> Effort:

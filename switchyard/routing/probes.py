@@ -42,8 +42,7 @@ class _Queue:
     waiting: dict[str, None] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class _Attempt:
+class _Attempt(msgspec.Struct):
     began: float
     is_probe: bool = False
 
