@@ -40,7 +40,8 @@ class SlotQueue:
     def enter(self, upstream: Upstream) -> None:
         """A request takes a slot, without having waited for it."""
         self._limits.begin(upstream.account_id)
-        self._limits.count_start(upstream, self._now())
+        if upstream.requests_per_minute:
+            self._limits.count_start(upstream, self._now())
 
     def leave(self, account: str) -> None:
         """A request has ended: its slot goes to the next one."""

@@ -91,4 +91,7 @@ class Limits:
         self._loads = {name: load for name, load in self._loads.items() if load.running or name in known}
 
     def _load(self, account: str) -> _Load:
-        return self._loads.setdefault(account, _Load())
+        load = self._loads.get(account)
+        if load is None:
+            load = self._loads[account] = _Load()
+        return load
