@@ -186,6 +186,8 @@ def _with_affinity(
     mine = _named(candidates, affinity.upstream)
     if mine is None or (mine.unlikely and any(not one.unlikely for one in candidates)):
         return candidates, False
+    if mine is candidates[0]:
+        return (mine.kept, *candidates[1:]), False
     could_do_better = _is_better(candidates[0], mine)
     stay_seconds = settings.failover.return_to_primary_minutes * 60
     stays_since = now.monotonic if affinity.stays_since is None else affinity.stays_since
@@ -204,7 +206,5 @@ def _named(candidates: tuple[Candidate, ...], name: str) -> Candidate | None:
 
 def _is_better(first: Candidate, mine: Candidate) -> bool:
     """False among candidates that take turns: they are equal."""
-    if first.name == mine.name:
-        return False
     is_equal = mine.upstream.priority is not None or first.upstream.name == mine.upstream.name
     return not is_equal or rank(first) != rank(mine)
