@@ -74,27 +74,25 @@ class Reports(msgspec.Struct):
     def succeeded(self, started: Started) -> None:
         """The answer has content."""
         dependencies, candidate = self._dependencies, started.selected.candidate
-        state = started.selected.state
-        dependencies.answered.add(candidate.name)
+        state, now, name = started.selected.state, dependencies.monotonic(), candidate.name
+        dependencies.answered.add(name)
         dependencies.hold.succeeded(self._exchange.id, target_of(candidate))
-        state.missing.note_served(candidate.name, candidate.model)
+        state.missing.note_served(name, candidate.model)
         if self._is_same_account(started):
-            state.health.succeeded(candidate.name, candidate.model, started.at)
+            state.health.succeeded(name, candidate.model, started.at)
         self.release()
         self._end_turn(started)
+        if not self.conversation:
+            return
         if not candidate.is_used:  # once that is over, the conversation returns to its own upstream
-            dependencies.sessions.remember(
-                self.conversation,
-                candidate.name,
-                dependencies.monotonic(),
-                stays=started.selected.route.stays,
-            )
-        self._keep_ready(candidate.upstream)
+            stays = started.selected.route.stays
+            dependencies.sessions.remember(self.conversation, name, now, stays=stays)
+        self._keep_ready(candidate.upstream, now)
 
-    def _keep_ready(self, upstream: Upstream) -> None:
+    def _keep_ready(self, upstream: Upstream, now: float) -> None:
         """The conversation's next request need not open a connection."""
         dependencies = self._dependencies
-        if self.conversation and dependencies.renewals.is_due(upstream, dependencies.monotonic()):
+        if dependencies.renewals.is_due(upstream, now):
             destination = destination_of(upstream, dependencies.settings())
             if destination is not None:
                 dependencies.wire.keep_ready(destination, ACTIVE_SECONDS)
