@@ -21,7 +21,7 @@ from switchyard.relay.attempt import HeldAnswer, Reader, Stream, attempt
 from switchyard.relay.credentials import KeyMissing, NoClientKey, key_at_hand, key_in_keychain
 from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.failures import NESTED, AttemptFailed, protocol_failure, refused_failure
-from switchyard.relay.headers import Headers, own_credentials, upstream_headers
+from switchyard.relay.headers import own_credentials, upstream_headers
 from switchyard.relay.limit_learning import LimitLearning
 from switchyard.relay.local_keys import without_local_keys
 from switchyard.relay.measuring import may_exceed_window, needs_of, with_window_losses, within_window
@@ -114,7 +114,7 @@ class Asking:
         return Preparation(
             self._request,
             dependencies.codecs,
-            partial(_recall, dependencies),
+            dependencies.recalled,
             dependencies.calls,
             dependencies.messages,
         )
@@ -226,8 +226,14 @@ class Asking:
         """Raises AttemptFailed."""
         prepared = await self._converted(candidate, note)
         self._exchange.losses = prepared.losses
-        key = await _key_of(candidate.upstream, self._request.headers)
-        watch = self._vetting.watch(candidate.upstream, key)
+        upstream = candidate.upstream
+        try:
+            key = key_at_hand(upstream, self._request.headers)
+            if key is None:
+                key = await key_in_keychain(upstream)
+        except KeyMissing as missing:
+            raise AttemptFailed(_without_key(missing)) from None
+        watch = self._vetting.watch(upstream, key)
         stream = self._new_stream(prepared, watch) if self._request.summary.stream else None
         return Outgoing(key, prepared, stream, watch)
 
@@ -353,18 +359,8 @@ class Asking:
         return whole
 
 
-def _recall(dependencies: Dependencies, request: ClientRequest, issuer: str) -> ClientRequest:
-    return dependencies.answers.recalled(request, issuer, dependencies.monotonic())
-
-
-async def _key_of(upstream: Upstream, client_headers: Headers) -> str:
-    """The key for this upstream. Raises AttemptFailed."""
-    try:
-        key = key_at_hand(upstream, client_headers)
-        return await key_in_keychain(upstream) if key is None else key
-    except KeyMissing as missing:
-        # a client that sends no key must not put the entry into cooldown for those that do
-        is_clients = isinstance(missing, NoClientKey)
-        kind = FailureKind.REFUSED_REQUEST if is_clients else FailureKind.NO_KEY
-        error = WireError(ErrorType.AUTHENTICATION, str(missing), 401 if is_clients else 503)
-        raise AttemptFailed(Failure(kind, error)) from None
+def _without_key(missing: KeyMissing) -> Failure:
+    # a client that sends no key must not put the entry into cooldown for those that do
+    is_clients = isinstance(missing, NoClientKey)
+    kind = FailureKind.REFUSED_REQUEST if is_clients else FailureKind.NO_KEY
+    return Failure(kind, WireError(ErrorType.AUTHENTICATION, str(missing), 401 if is_clients else 503))

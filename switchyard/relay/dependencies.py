@@ -21,6 +21,7 @@ from switchyard.relay.signatures import CallLedger, SignatureLedger
 from switchyard.relay.simulate import SimulatingWire
 from switchyard.relay.slot_queue import SlotQueue
 from switchyard.relay.tape import Tape
+from switchyard.relay.values import ClientRequest
 from switchyard.relay.warm import Renewals
 from switchyard.routing.final_errors import FinalErrors
 from switchyard.routing.lineup import Moment
@@ -75,3 +76,7 @@ class Dependencies(msgspec.Struct, frozen=True):
     """what is captured of this request"""
     home: str = ""
     """what ~ is in the projects of rules"""
+
+    def recalled(self, request: ClientRequest, issuer: str) -> ClientRequest:
+        """The request with what it only names, but for what the upstream of this issuer knows itself."""
+        return self.answers.recalled(request, issuer, self.monotonic())

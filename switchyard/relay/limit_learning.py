@@ -57,7 +57,10 @@ class LimitLearning(msgspec.Struct):
     def target(self, candidate: Candidate, protocol: ProtocolName) -> Target:
         """The upstream with the limits that are known of it or on trial."""
         key = _key_of(candidate)
-        learned = dict(self._lasting.get(key, NOTHING_LEARNED))
+        lasting = self._lasting.get(key, NOTHING_LEARNED)
+        if not self._trials:
+            return target_for(candidate, protocol, lasting)
+        learned = dict(lasting)
         for_now: dict[str, Any] = {}
         for trial in self._trials:
             if trial.key == key:

@@ -115,8 +115,7 @@ class Vetting(msgspec.Struct, dict=True):
     @cached_property
     def _whole_request(self) -> ClientRequest:
         """The request with what it only names."""
-        dependencies = self._dependencies
-        return dependencies.answers.recalled(self._request, "", dependencies.monotonic())
+        return self._dependencies.recalled(self._request, "")
 
     @cached_property
     def _offered(self) -> OfferedTools:

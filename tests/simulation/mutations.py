@@ -112,9 +112,9 @@ MUTATIONS = {
     ),
     "the key of the first upstream goes to all": Mutation(
         "switchyard.relay.asking",
-        "key = await _key_of(candidate.upstream, self._request.headers)",
-        'key = self.__dict__.get("key") or await _key_of(candidate.upstream, self._request.headers)\n'
-        "        self.key = key",
+        "key = key_at_hand(upstream, self._request.headers)",
+        'key = self.__dict__.get("key") or key_at_hand(upstream, self._request.headers)\n'
+        "            self.key = key",
     ),
     "the rest of a torn line is written with its beginning": Mutation(
         "switchyard.store.journal", "            line = line[done.size :]\n", ""
