@@ -81,6 +81,24 @@ def test_another_limit_may_follow(seconds: float, end: float) -> None:
     assert run(scenario()) == end
 
 
+def test_several_limits_end_each_at_its_own_time() -> None:
+    async def waiting(start: float, seconds: float) -> float:
+        await asyncio.sleep(start)
+        with pytest.raises(TimeoutError):
+            with IdleTimeout(seconds) as limit:
+                await asyncio.sleep(1.0)
+                limit.touch()
+                await asyncio.sleep(100.0)
+        return now()
+
+    async def scenario() -> list[float]:
+        return await asyncio.gather(
+            waiting(0.0, 10.0), waiting(1.0, 2.0), waiting(2.0, 30.0), waiting(9.0, 2.0)
+        )
+
+    assert run(scenario()) == [11.0, 4.0, 33.0, 12.0]
+
+
 def test_a_cancellation_from_outside_stays_one() -> None:
     async def guarded() -> None:
         with IdleTimeout(10.0):
