@@ -76,7 +76,7 @@ class Document(MutableMapping[str, Any]):
 
     def __init__(self, body: bytes, watched: Members | None = None) -> None:
         self.body = body
-        self._watched = watched_members(body) if watched is None else watched
+        self.watched = watched_members(body) if watched is None else watched
         self._every: dict[str, msgspec.Raw] | None = None
         self._decoded: dict[str, Any] = {}
         self._set: dict[str, Any] = {}
@@ -101,7 +101,7 @@ class Document(MutableMapping[str, Any]):
     def raw(self, name: str) -> msgspec.Raw:
         """The member as it stands in the body; ABSENT if there is none."""
         if name in WATCHED:
-            raw: msgspec.Raw = getattr(self._watched, name)
+            raw: msgspec.Raw = getattr(self.watched, name)
             return raw
         return self._all.get(name, ABSENT)
 

@@ -79,7 +79,7 @@ def prepare(
     if hide_usage and "stream_options" not in document:
         body = with_usage_asked(body)
     if summary.model != target.model:
-        history = document.raw("input" if protocol == "responses" else "messages")
+        history = summary.members.input if protocol == "responses" else summary.members.messages
         body = rewrite_model_name(body, target.model, history)
     return Passed(body, hide_usage, losses)
 

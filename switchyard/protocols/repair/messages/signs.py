@@ -7,8 +7,8 @@ import msgspec
 
 from switchyard.protocols import carrier
 from switchyard.protocols.anthropic_messages.wire import FABRICATED_SEARCH_ID
-from switchyard.protocols.passthrough.peek import ABSENT, Document
-from switchyard.protocols.repair.messages.cache_marks import MARK, MAX_CACHE_MARKS
+from switchyard.protocols.passthrough.peek import ABSENT, Document, Members
+from switchyard.protocols.repair.messages.cache_marks import MAX_CACHE_MARKS
 from switchyard.protocols.repair.messages.content import SEARCH_BLOCKS
 from switchyard.protocols.repair.rows import Scalar, begins_with
 
@@ -45,25 +45,30 @@ EMPTY_SEAL = re.compile(rb'"encrypted_(?:content|index)"\s*:\s*""')
 
 
 def signs_in(document: Document) -> Iterator[str]:
-    messages = _decode_messages(document.raw("messages") or b"[]")
     parts: list[_Part] = []
-    for message in messages:
+    for message in _decode_messages(document.raw("messages") or b"[]"):
         if message.role == "system":
             yield SYSTEM
         if message.output_config is not ABSENT:
             yield EFFORT
         if isinstance(message.content, list):
             parts += [part for part in message.content if isinstance(part, _Part)]
-    inside = [
-        one
-        for part in parts
-        if isinstance(part.content, list)
-        for one in part.content
-        if isinstance(one, _Inner)
-    ]
+    marks = _marks_around(document.watched)
     if parts:
+        inside = [
+            one
+            for part in parts
+            if isinstance(part.content, list)
+            for one in part.content
+            if isinstance(one, _Inner)
+        ]
         yield from _signs_of(document, parts, inside)
-    yield from _marks_in(document, [*parts, *inside])
+        markable: list[_Part | _Inner] = [*parts, *inside]
+        marks += sum([part.cache_control is not ABSENT for part in markable])
+    if marks:
+        yield MARKS
+    if marks > MAX_CACHE_MARKS:
+        yield SURPLUS_MARKS
 
 
 def _signs_of(document: Document, parts: list[_Part], inside: list[_Inner]) -> Iterator[str]:
@@ -95,13 +100,10 @@ def _made_search(document: Document) -> Iterator[str]:
         yield MADE_SEARCH
 
 
-def _marks_in(document: Document, parts: list[_Part | _Inner]) -> Iterator[str]:
-    marks = sum([part.cache_control is not ABSENT for part in parts])
-    marks += document.raw(MARK) is not ABSENT
-    for name in ("tools", "system"):
-        if (raw := document.raw(name)) is not ABSENT:
+def _marks_around(members: Members) -> int:
+    """How many cache marks the request has outside of its messages."""
+    marks = int(members.cache_control is not ABSENT)
+    for raw in (members.tools, members.system):
+        if raw is not ABSENT:
             marks += bytes(raw).count(b'"cache_control"')
-    if marks:
-        yield MARKS
-    if marks > MAX_CACHE_MARKS:
-        yield SURPLUS_MARKS
+    return marks
