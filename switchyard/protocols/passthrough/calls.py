@@ -30,6 +30,8 @@ CALL_SIGNS: Mapping[ProtocolName, bytes] = {
     "responses": b'_call"',
 }
 """What stands where a call begins, and in no delta of an honest upstream."""
+REPLY_SIGNS: Mapping[ProtocolName, bytes] = {"messages": b"tool_use", "chat": b"_call", "responses": b"_call"}
+"""What stands in a whole reply that has a call."""
 ESCAPED = re.compile(rb"\\u00(?:[4-7]|2[eE])")
 """A letter, `_` or a dot: names have nothing else. Servers spell `<` and `é` so, too."""
 ENDS = ("response.completed", "response.incomplete", "response.done", "response.failed")
@@ -140,7 +142,7 @@ def hides_letters(data: bytes) -> bool:
 
 def calls_in_reply(protocol: ProtocolName, body: bytes) -> tuple[neutral.ToolCall, ...]:
     """The calls of a whole reply."""
-    if b"tool_use" not in body and b"_call" not in body and not hides_letters(body):
+    if REPLY_SIGNS[protocol] not in body and not hides_letters(body):
         return ()
     reply = decode_object(body) or {}
     match protocol:
