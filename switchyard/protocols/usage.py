@@ -107,15 +107,15 @@ def _counts_twice(prompt: int, cache_read: int, written: int) -> bool:
 
 
 def usage_of_anthropic(raw: Raw) -> Usage:
-    cache_write_5m, cache_write_1h = _cache_writes(raw, _first(raw, "cache_creation_input_tokens"))
+    cache_write_5m, cache_write_1h = _cache_writes(raw, _count(raw.get("cache_creation_input_tokens")))
     output, details, tier = (
-        _first(raw, "output_tokens"),
+        _count(raw.get("output_tokens")),
         raw.get("output_tokens_details"),
         raw.get("service_tier"),
     )
     return Usage(
-        input=_first(raw, "input_tokens"),
-        cache_read=_first(raw, "cache_read_input_tokens"),
+        input=_count(raw.get("input_tokens")),
+        cache_read=_count(raw.get("cache_read_input_tokens")),
         cache_write_5m=cache_write_5m,
         cache_write_1h=cache_write_1h,
         output=output,
@@ -189,16 +189,16 @@ def _first(raw: Raw, *names: str) -> int:
     if not raw:
         return 0
     for name in names:
-        value = raw.get(name)
-        if value:
-            if type(value) is int and 0 < value <= MOST_TOKENS:
-                return value
-            if count := _count(value):
-                return count
+        if count := _count(raw.get(name)):
+            return count
     return 0
 
 
 def _count(value: object) -> int:
+    if value is None:
+        return 0
+    if type(value) is int:
+        return value if 0 <= value <= MOST_TOKENS else 0
     match value:
         case bool():
             return 0

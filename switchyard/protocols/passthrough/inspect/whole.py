@@ -32,13 +32,13 @@ def summarize_object(shape: Shape, body: bytes, *, reads_usage: bool = True) -> 
     error = decode_embedded_error(reply)
     if error is None and not isinstance(content, list):
         error = broken_answer(f"The upstream's reply is not a {shape.name}.")
-    signatures = [shape.signature(part) for part in entries(content) if isinstance(part, dict)]
-    return WholeSummary(
-        usage=shape.usage(reply) if reads_usage else None,
-        error=error,
-        model=model_of(reply),
-        signatures=tuple(filter(None, signatures)),
-    )
+    signatures = [
+        signature
+        for part in entries(content)
+        if isinstance(part, dict) and (signature := shape.signature(part))
+    ]
+    usage = shape.usage(reply) if reads_usage else None
+    return WholeSummary(usage, error, model_of(reply), tuple(signatures))
 
 
 class _Chat(msgspec.Struct):
