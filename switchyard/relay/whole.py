@@ -12,7 +12,7 @@ from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import Loss, ToolCall, Usage
 from switchyard.protocols.openai_chat.opaque import signed_calls_in
 from switchyard.protocols.openai_responses.encode_stream import encode_compact_response
-from switchyard.protocols.passthrough.call_kinds import CallKinds
+from switchyard.protocols.passthrough.call_kinds import CALLS_OF, CallKinds
 from switchyard.protocols.passthrough.calls import calls_in_reply
 from switchyard.protocols.passthrough.model_name import rewrite_model_name
 from switchyard.relay.attempt import HeldAnswer
@@ -51,11 +51,11 @@ def whole_answer(
         return _passed(held, request)
     is_own_form = prepared.sent is None and held.protocol == request.protocol
     if is_own_form and not request.summary.stream and summary is not None:
-        kinds = CallKinds(request.protocol, request.summary.members)
         model, body = request.summary.model, held.start
         if summary.model != model:
             body = rewrite_model_name(body, model)
-        body = kinds.fixed_body(body)
+        if request.protocol in CALLS_OF:
+            body = CallKinds(request.protocol, request.summary.members).fixed_body(body)
         is_chat = held.protocol == "chat"
         signed = signed_calls_in(held.start, prepared.target.issuer) if is_chat else []
         calls = calls_in_reply(held.protocol, body)
