@@ -225,8 +225,10 @@ class Answering:
     async def _start(self, headers: Headers, answer: Answer) -> None:
         if self._sink.started:
             return
-        given = redacted_headers(given_back(answer.held.reply.headers), self._secrets)
-        sent = [*headers, *with_model_name(given, answer.candidate.model, self._exchange.requested_model)]
+        sent = [*headers]
+        if given := given_back(answer.held.reply.headers):
+            shown = redacted_headers(given, self._secrets)
+            sent += with_model_name(shown, answer.candidate.model, self._exchange.requested_model)
         sent += answer_headers(answer.candidate.upstream.name, len(self._exchange.attempts))
         if losses := self._exchange.losses:
             sent.append(dropped_header(losses))

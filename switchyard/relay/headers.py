@@ -169,10 +169,11 @@ def _may_be_given_back(name: str) -> bool:
     return is_of_use and TOKEN.fullmatch(name) is not None
 
 
-def answer_headers(upstream: str, attempts: int) -> Headers:
+@lru_cache(64)
+def answer_headers(upstream: str, attempts: int) -> Fields:
     """What every answer carries: the upstream that it comes from, if any, and how many attempts there were."""
-    named = [("x-switchyard-upstream", _header_safe(upstream))] if upstream else []
-    return [*named, ("x-switchyard-attempts", str(attempts))]
+    count = ("x-switchyard-attempts", str(attempts))
+    return (("x-switchyard-upstream", _header_safe(upstream)), count) if upstream else (count,)
 
 
 def dropped_header(losses: tuple[Loss, ...]) -> tuple[str, str]:

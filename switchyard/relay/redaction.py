@@ -98,6 +98,8 @@ def _masked_pair(pair: str) -> str:
 
 
 def redacted_text(text: str, secrets: Iterable[str]) -> str:
+    if not text:
+        return text
     for begin, spellings in _beginnings(tuple(secrets)):
         while (at := text.find(begin)) >= 0:
             # spellings may begin alike: the one that goes on longest is what the text holds
