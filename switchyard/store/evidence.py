@@ -86,27 +86,27 @@ def fact_of(line: Line) -> Fact | None:
     if line.kind != "request" or line.outcome != Outcome.OK or answered is None or usage is None:
         return None
     program = line.agent.partition("/")[0]
-    return Fact(
-        id=line.id,
-        at=line.at,
-        upstream=line.upstream,
-        model=line.sent,
-        client=f"{line.client_protocol} {program}",
-        conversation=f"{line.session} {line.thread}" if line.session else "",
-        answered_model=answered.model,
-        input_reported=answered.input_reported,
-        input_before=answered.input_before,
-        added_estimated=answered.added_estimated,
-        cache_read=usage.cache_read,
-        cache_write=usage.cache_write_5m + usage.cache_write_1h,
-        cache_expected=answered.cache_expected,
-        changed_in=answered.changed_in,
-        changed_at=answered.changed_at,
-        cache_price=None if line.price is None else _cache_price(line.price),
-        stream=line.stream,
-        output=usage.output,
-        first_token=answered.first_token,
-        tokens_per_second=answered.tokens_per_second,
+    return Fact(  # by position, in the order of the fields: by their names it takes several times as long
+        line.id,
+        line.at,
+        line.upstream,
+        line.sent,
+        f"{line.client_protocol} {program}",
+        f"{line.session} {line.thread}" if line.session else "",
+        answered.model,
+        answered.input_reported,
+        answered.input_before,
+        answered.added_estimated,
+        usage.cache_read,
+        usage.cache_write_5m + usage.cache_write_1h,
+        answered.cache_expected,
+        answered.changed_in,
+        answered.changed_at,
+        None if line.price is None else _cache_price(line.price),
+        line.stream,
+        usage.output,
+        answered.first_token,
+        answered.tokens_per_second,
     )
 
 
