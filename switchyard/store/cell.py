@@ -3,15 +3,14 @@
 All sums are whole numbers, so that they do not depend on the order in which lines are added.
 """
 
+from bisect import bisect
 from collections.abc import Iterable
-from math import log2
 from operator import attrgetter
-from typing import NamedTuple
 
 import msgspec
 
 from switchyard.store.counts import counts_of, is_request
-from switchyard.store.journal_line import Line, LineUsage
+from switchyard.store.journal_line import Line
 
 NANOS = 1_000_000_000
 MAX_KEYS = 200
@@ -23,6 +22,8 @@ MAX_UPSTREAMS_OF_TALK = 20
 OTHER = "(other)"
 NONE = "(none)"
 BUCKETS_PER_OCTAVE = 4
+BUCKET_ENDS = [2 ** ((bucket + 0.5) / BUCKETS_PER_OCTAVE) / 1000 for bucket in range(160)]
+"""the seconds at which each class ends, the last after thirty years"""
 
 
 class Cell(msgspec.Struct, omit_defaults=True):
@@ -81,39 +82,34 @@ class Cell(msgspec.Struct, omit_defaults=True):
     def add(self, line: Line) -> None:
         for name in counts_of(line):
             setattr(self, name, getattr(self, name) + 1)
-        if line.usage is not None:
-            self._add_usage(line.usage)
+        if (usage := line.usage) is not None:
+            self.input += usage.input
+            self.cache_read += usage.cache_read
+            self.cache_write_5m += usage.cache_write_5m
+            self.cache_write_1h += usage.cache_write_1h
+            self.output += usage.output
+            self.reasoning += usage.reasoning
         if line.cost is not None:
             self.cost += round(line.cost * NANOS)
         if is_request(line):
-            self._add_times(line)
+            self._add_times(line, line.duration, line.first_byte)
 
-    def _add_usage(self, usage: LineUsage) -> None:
-        self.input += usage.input
-        self.cache_read += usage.cache_read
-        self.cache_write_5m += usage.cache_write_5m
-        self.cache_write_1h += usage.cache_write_1h
-        self.output += usage.output
-        self.reasoning += usage.reasoning
-
-    def _add_times(self, line: Line) -> None:
-        if line.duration is not None:
-            self.duration_ms += round(line.duration * 1000)
+    def _add_times(self, line: Line, duration: float | None, first_byte: float | None) -> None:
+        if duration is not None:
+            self.duration_ms += round(duration * 1000)
             self.timed += 1
-        if line.first_byte is not None:
-            self._add_first_byte(line, line.first_byte)
         if line.held:
             self.held_ms += round(line.held * 1000)
-
-    def _add_first_byte(self, line: Line, seconds: float) -> None:
-        bucket = bucket_of(seconds)
+        if first_byte is None:
+            return
+        bucket = bucket_of(first_byte)
         self.first_byte[bucket] = self.first_byte.get(bucket, 0) + 1
         if line.attempts:
-            bucket = bucket_of(seconds - line.attempts[-1].started)
+            bucket = bucket_of(first_byte - line.attempts[-1].started)
             self.first_token[bucket] = self.first_token.get(bucket, 0) + 1
-        self.first_byte_ms += round(seconds * 1000)
-        if line.stream and line.usage is not None and line.usage.output and line.duration is not None:
-            writing = round((line.duration - seconds) * 1000)
+        self.first_byte_ms += round(first_byte * 1000)
+        if line.stream and line.usage is not None and line.usage.output and duration is not None:
+            writing = round((duration - first_byte) * 1000)
             if writing > 0:
                 self.stream_ms += writing
                 self.stream_tokens += line.usage.output
@@ -194,19 +190,20 @@ class Day(msgspec.Struct, omit_defaults=True):
 
     def add(self, place: "Place", cell: Cell) -> None:
         """Add what one place has counted to all sums that it belongs to."""
+        _day, hour, model, sent, upstream, client, session, project = place
         self.all.merge(cell)
-        for name, key in (
-            ("hours", f"{place.hour:02}"),
-            ("models", place.model or NONE),
-            ("sent", place.sent or NONE),
-            ("upstreams", place.upstream or NONE),
-            ("clients", place.client),
-            ("sessions", place.session),
-            ("projects", place.project),
+        for cells, key in (
+            (self.hours, f"{hour:02}"),
+            (self.models, model or NONE),
+            (self.sent, sent or NONE),
+            (self.upstreams, upstream or NONE),
+            (self.clients, client),
+            (self.sessions, session),
+            (self.projects, project),
         ):
             if key:
-                cell_of(getattr(self, name), key).merge(cell)
-        cell_of(self.upstream_hours, hour_key(place.hour, place.upstream), MAX_UPSTREAM_HOURS).merge(cell)
+                cell_of(cells, key).merge(cell)
+        cell_of(self.upstream_hours, hour_key(hour, upstream), MAX_UPSTREAM_HOURS).merge(cell)
 
     def add_failed_attempts(self, upstream: str, hour: int) -> None:
         self.all.failed_attempts += 1
@@ -259,20 +256,21 @@ def hour_key(hour: int, upstream: str) -> str:
     return f"{hour:02} {upstream or NONE}"
 
 
-class Place(NamedTuple):
-    """The keys of a line: lines with the same keys are added up in one cell."""
-
-    hour: int
-    model: str
-    sent: str
-    upstream: str
-    client: str
-    session: str
-    project: str
+Place = tuple[str, int, str, str, str, str, str, str]
+"""Day, hour, model, sent, upstream, client, session and project: lines with the same are added up in one cell."""
 
 
 def place_of(line: Line) -> Place:
-    return Place(line.hour, line.model, line.sent, line.upstream, line.client, line.session, line.project)
+    return (
+        line.day,
+        line.hour,
+        line.model,
+        line.sent,
+        line.upstream,
+        line.client,
+        line.session,
+        line.project,
+    )
 
 
 def cell_of(cells: Cells, key: str, max_keys: int = MAX_KEYS) -> Cell:
@@ -291,7 +289,7 @@ def most_first(cells: Cells) -> list[tuple[str, Cell]]:
 
 def bucket_of(seconds: float) -> int:
     """The class of a duration: four for each doubling, so that a percentile is off by 9 % at most."""
-    return round(log2(max(seconds * 1000, 1.0)) * BUCKETS_PER_OCTAVE)
+    return bisect(BUCKET_ENDS, seconds)
 
 
 def percentile(buckets: dict[int, int], share: float) -> int | None:

@@ -38,7 +38,7 @@ class Statistics:
         self._stored: dict[str, msgspec.Raw] = {}
         self._stored_ever = Day()
         self._since: dict[str, Day] = {}
-        self._latest: dict[tuple[str, Place], Cell] = {}
+        self._latest: dict[Place, Cell] = {}
         self._spent: dict[str, dict[str, int]] = {}
         self._tidied = ""
         """the newest day when the older ones were tidied"""
@@ -48,17 +48,17 @@ class Statistics:
     def add(self, line: Line) -> None:
         """Count a line. Call it right before the journal gets the line, with no await in between."""
         self.changed = True
-        where = line.day, place_of(line)
-        cell = self._latest.get(where)
+        place = place_of(line)
+        cell = self._latest.get(place)
         if cell is None:
-            cell = self._latest[where] = Cell()
+            cell = self._latest[place] = Cell()
         cell.add(line)
         for attempt in line.attempts:
             if attempt.failed and is_request(line):
                 self._since_on(line.day).add_failed_attempts(attempt.upstream, line.hour)
         if line.session:
             self._since_on(line.day).add_to_talk(line)
-        if line.cost:
+        if line.cost and self._spent:
             self._add_spent(line)
         if len(self._latest) > MAX_LATEST:
             self._fold()
@@ -194,8 +194,8 @@ class Statistics:
 
     def _fold(self) -> None:
         latest, self._latest = self._latest, {}
-        for (name, place), cell in latest.items():
-            self._since_on(name).add(place, cell)
+        for place, cell in latest.items():
+            self._since_on(place[0]).add(place, cell)
 
     def _store_days(self) -> None:
         """Encode all days except the two newest, and drop what is kept of new days only."""
