@@ -121,8 +121,8 @@ class _Collector(logging.Handler):
         if not taken:
             return
         for handler, line_of_record in self._places:
-            lines = "\n".join(line_of_record(record, text) for record, text in taken)
-            handler.handle(logging.makeLogRecord({"msg": "%s", "args": (lines,)}))
+            lines = "\n".join([line_of_record(record, text) for record, text in taken])
+            handler.handle(logging.makeLogRecord({"msg": lines}))
 
 
 def _destinations(folder: Path) -> list[Place]:
@@ -140,6 +140,8 @@ def _destinations(folder: Path) -> list[Place]:
 
 
 def _text_of(record: logging.LogRecord) -> str:
+    if isinstance(record, _ExchangeRecord):
+        return record.getMessage()
     text = harmless(record.getMessage())
     if record.exc_info:
         lines = "".join(traceback.format_exception(*record.exc_info)).rstrip().splitlines()
@@ -209,11 +211,12 @@ def log_exchange(exchange: Exchange) -> None:
 class _ExchangeRecord(logging.LogRecord):
     """Formatted only when written; without the fields of the usual record that no line shows."""
 
+    name, levelno, levelname = log.name, logging.INFO, "INFO"
+    msecs, msg, args = 0.0, "", ()
+    exc_info = exc_text = stack_info = None
+
     def __init__(self, exchange: Exchange) -> None:
-        self.name, self.levelno, self.levelname = log.name, logging.INFO, "INFO"
-        self.created, self.msecs = time.time(), 0.0
-        self.msg, self.args = "", ()
-        self.exc_info = self.exc_text = self.stack_info = None
+        self.created = time.time()
         self.outcome = exchange.outcome
         self._exchange = exchange
 
@@ -223,38 +226,33 @@ class _ExchangeRecord(logging.LogRecord):
 
 def line_of(exchange: Exchange) -> str:
     last = exchange.attempts[-1] if exchange.attempts else None
-    way = (
-        f'"{last.account}" {_bare(last.url)} as {last.model[:SHOWN_CHARS]} ({last.why})'
-        if last is not None
-        else "no upstream"
-    )
+    way = _way(last.account, last.url, last.model[:SHOWN_CHARS], last.why) if last else "no upstream"
     duration = f"{(exchange.duration or 0) * 1000:.0f} ms"
     held = f" held={exchange.held:.1f}s" if exchange.held else ""
-    reported = f": {exchange.failure.message[:300]}" if exchange.failure is not None else ""
+    reported = f": {harmless(exchange.failure.message[:300])}" if exchange.failure is not None else ""
+    # left out if no upstream was tried, as the error names them
+    skipped = _skipped(exchange.skipped) if last and exchange.skipped else ""
     return (
-        f"{exchange.client_protocol} {exchange.requested_model[:SHOWN_CHARS]} -> {way}:"
+        f"{exchange.client_protocol} {harmless(exchange.requested_model[:SHOWN_CHARS])} -> {way}:"
         f" {exchange.outcome} {exchange.status or ''}"
-        f" attempts={len(exchange.attempts)}{held} {_tokens(exchange.usage)} {duration}{reported}{_skipped(exchange)}"
+        f" attempts={len(exchange.attempts)}{held} {_tokens(exchange.usage)} {duration}{reported}{skipped}"
     )
-
-
-def _skipped(exchange: Exchange) -> str:
-    """The reasons that `explain` and the dashboard show; left out if no upstream was tried, as the error names them."""
-    return _logged(exchange.skipped) if exchange.attempts and exchange.skipped else ""
 
 
 @lru_cache(64)
-def _logged(skipped: tuple[tuple[str, str], ...]) -> str:
+def _skipped(skipped: tuple[tuple[str, str], ...]) -> str:
+    """The reasons that `explain` and the dashboard show."""
     text = "; ".join(f'"{upstream}" {reason}' for upstream, reason in skipped)
-    return f"; skipped: {text[: SHOWN_CHARS - 3]}..." if len(text) > SHOWN_CHARS else f"; skipped: {text}"
+    shown = f"{text[: SHOWN_CHARS - 3]}..." if len(text) > SHOWN_CHARS else text
+    return harmless(f"; skipped: {shown}")
 
 
 @lru_cache(256)
-def _bare(url: str) -> str:
-    """The URL without its query and its user, which may hold a key and a password."""
+def _way(account: str, url: str, model: str, why: str) -> str:
+    """The URL is shown without its query and its user, which may hold a key and a password."""
     scheme, slashes, rest = url.partition("?")[0].partition("://")
     host, slash, path = rest.partition("/")
-    return f"{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path}"
+    return harmless(f'"{account}" {scheme}{slashes}{host.rpartition("@")[2]}{slash}{path} as {model} ({why})')
 
 
 def _tokens(usage: Usage | None) -> str:
