@@ -13,6 +13,8 @@ from switchyard.store.stored_day import Part, decode_day, encode_day, tidied
 
 SESSION_DAYS = 31
 """Older days drop their sessions, which are rarely requested and take the most space."""
+BATCH = 64
+"""lines are counted together: one by one, between all that a request needs, that takes half as long again"""
 MAX_LATEST = 2000
 
 PERIODS = ("day", "hour", "month")
@@ -38,6 +40,7 @@ class Statistics:
         self._stored: dict[str, msgspec.Raw] = {}
         self._stored_ever = Day()
         self._since: dict[str, Day] = {}
+        self._uncounted: list[Line] = []
         self._latest: dict[Place, Cell] = {}
         self._spent: dict[str, dict[str, int]] = {}
         self._tidied = ""
@@ -48,6 +51,16 @@ class Statistics:
     def add(self, line: Line) -> None:
         """Count a line. Call it right before the journal gets the line, with no await in between."""
         self.changed = True
+        self._uncounted.append(line)
+        if len(self._uncounted) >= BATCH:
+            self._count_all()
+
+    def _count_all(self) -> None:
+        lines, self._uncounted = self._uncounted, []
+        for line in lines:
+            self._count(line)
+
+    def _count(self, line: Line) -> None:
         place = place_of(line)
         cell = self._latest.get(place)
         if cell is None:
@@ -72,6 +85,7 @@ class Statistics:
 
     def clear(self) -> None:
         self._stored, self._stored_ever, self._since, self._latest, self._spent = {}, Day(), {}, {}, {}
+        self._uncounted = []
 
     # --- reporting ---
 
@@ -147,6 +161,7 @@ class Statistics:
 
     def spent(self, period: str) -> dict[str, int]:
         """Cost in billionths by upstream, in a day (2026-11-21) or a month (2026-11)."""
+        self._count_all()
         if period not in self._spent:
             costs: dict[str, int] = {}
             for day in self.days():
@@ -193,6 +208,7 @@ class Statistics:
         return day
 
     def _fold(self) -> None:
+        self._count_all()
         latest, self._latest = self._latest, {}
         for place, cell in latest.items():
             self._since_on(place[0]).add(place, cell)
