@@ -27,41 +27,41 @@ def answered_of(
     """Call it once, at the end of the answer, `seconds` after the exchange began. `estimate` is that of the prompt."""
     stated, usage = held.stated, reported or NOTHING
     total = usage.total_input
-    known = _known_before(exchange, request, usage, prefixes)
+    known = _known_before(exchange, request, total, prefixes)
     changed = known.common if known is not None and known.common.changed_in else None
     began = exchange.attempts[-1].started
     first = exchange.first_byte if held.stream is not None else None
-    return Answered(
-        model=redacted_text(stated.model, secrets),
-        fingerprint=redacted_text(stated.fingerprint, secrets),
-        input_reported=total or None,
-        input_estimated=estimate,
-        cache_share=usage.cache_read / total if total else None,
-        input_before=None if known is None else known.earlier.tokens,
-        cache_expected=None if known is None else known.cached,
-        changed_in="" if changed is None else changed.changed_in,
-        changed_at=None if changed is None else changed.changed_at,
-        added_estimated=_added(request, known),
-        first_token=None if first is None else max(0.0, first - began),
-        tokens_per_second=_pace(usage, seconds - (began if first is None else first)),
+    return Answered(  # by position, in the order of the fields: by their names it takes several times as long
+        redacted_text(stated.model, secrets),
+        redacted_text(stated.fingerprint, secrets) if stated.fingerprint else "",
+        total or None,
+        estimate,
+        usage.cache_read / total if total else None,
+        None if known is None else known.earlier.tokens,
+        None if known is None else known.cached,
+        "" if changed is None else changed.changed_in,
+        None if changed is None else changed.changed_at,
+        None if known is None else _added(request, known),
+        None if first is None else max(0.0, first - began),
+        _pace(usage, seconds - (began if first is None else first)),
     )
 
 
 def _known_before(
-    exchange: Exchange, request: ClientRequest, usage: Usage, prefixes: PrefixMemory
+    exchange: Exchange, request: ClientRequest, tokens: int, prefixes: PrefixMemory
 ) -> Known | None:
-    if not exchange.session or usage.total_input < MIN_CACHED_TOKENS:
+    if not exchange.session or tokens < MIN_CACHED_TOKENS:
         return None
     last = exchange.attempts[-1]
     conversation = (exchange.session, exchange.thread, last.upstream, last.model)
-    sent = Sent(prefix_of(request.summary.members), exchange.at + last.started, usage.total_input)
+    sent = Sent(prefix_of(request.summary.members), exchange.at + last.started, tokens)
     known = prefixes.note(conversation, sent)
     return None if known is None or is_of_another_kind(known, sent) else known
 
 
-def _added(request: ClientRequest, known: Known | None) -> Parts | None:
+def _added(request: ClientRequest, known: Known) -> Parts | None:
     """An estimate of what the conversation has added since its previous request."""
-    if known is None or known.common.changed_in:
+    if known.common.changed_in:
         return None
     added = added_after(known.earlier.prefix, request.summary.members)
     return estimate_parts(added) if added else None
