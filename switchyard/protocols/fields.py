@@ -7,6 +7,8 @@ encoded, which capability the upstream needs, and why it is lost otherwise. `doc
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import lru_cache
 from hashlib import sha256
+from itertools import compress, filterfalse, repeat
+from operator import attrgetter, is_not
 from typing import Any
 
 import msgspec
@@ -83,13 +85,28 @@ class Table:
 
     def __init__(self, *rows: Field) -> None:
         self._rows = rows
-        self.decoded = tuple(field for field in rows if field.decode is not None)
-        self.encoded = tuple(field for field in rows if field.encode is not None or not field.wire)
+        self._decoded = tuple(
+            (field.member, field.inner, field.name, field.decode, field.wire)
+            for field in rows
+            if field.decode is not None
+        )
+        self._decoded_members = tuple(member for member, *_ in self._decoded)
+        self.encoded = tuple(
+            field for field in rows if field.encode is not None or (field.loss and not field.wire)
+        )
+        self.encoded_parts: Callable[[neutral.Request], tuple[Any, ...]] = attrgetter(
+            *(field.name for field in self.encoded)
+        )
         self.with_unknown = tuple(field for field in rows if field.unknown)
         self.by_member = {field.member: field for field in rows}
+        self.carried = frozenset(name for name, field in self.by_member.items() if not field.stays_behind)
 
     def __iter__(self) -> Iterator[Field]:
         return iter(self._rows)
+
+    def decoding(self, body: Json) -> Iterator[tuple[str, str, str, Decode, str]]:
+        """Member, inner member, name, decoder and path of the rows that decode a member of this body."""
+        return compress(self._decoded, map(body.__contains__, self._decoded_members))
 
 
 def decode_fields(table: Table, body: Json) -> dict[str, Any]:
@@ -98,42 +115,37 @@ def decode_fields(table: Table, body: Json) -> dict[str, Any]:
     What the rows say of reasoning is taken together. Raises BadRequest.
     """
     found: dict[str, Any] = {}
-    for field in table.decoded:
-        if field.decode is None or field.member not in body or (value := _value(body, field)) is None:
+    for member, inner, name, decode, path in table.decoding(body):
+        value = fields(body[member]).get(inner) if inner else body[member]
+        if value is None:
             continue
-        known = found.get(field.name)
+        known = found.get(name)
         if known is not None and not isinstance(known, neutral.Reasoning):
             continue
-        decoded = field.decode(value, field.wire)
-        if decoded is not None and field.name:
-            found[field.name] = decoded if known is None else known.joined(decoded)
+        decoded = decode(value, path)
+        if decoded is not None and name:
+            found[name] = decoded if known is None else known.joined(decoded)
     return found
 
 
 def lost_fields(table: Table, body: Json) -> list[Loss]:
     """The members of a client's request that no other protocol can carry."""
-    known = table.by_member
-    asking = {name: value for name, value in body.items() if value not in NOTHING}
-    lost = [
-        Loss(name, known[name].loss if name in known else NOWHERE_ELSE)
-        for name, value in asking.items()
-        if name not in known or (known[name].stays_behind and value not in known[name].idle)
-    ]
-    return lost + [
-        Loss(field.wire, field.unknown) for field in table.with_unknown if _is_unknown(field, body)
-    ]
+    lost: list[Loss] = []
+    for name in filterfalse(table.carried.__contains__, body):
+        known, value = table.by_member.get(name), body[name]
+        if value not in NOTHING and (known is None or value not in known.idle):
+            lost.append(Loss(name, NOWHERE_ELSE if known is None else known.loss))
+    for field in table.with_unknown:
+        if field.member in body and _is_unknown(field, body):
+            lost.append(Loss(field.wire, field.unknown))
+    return lost
 
 
 def _is_unknown(field: Field, body: Json) -> bool:
-    value = _value(body, field)
+    value = fields(body[field.member]).get(field.inner) if field.inner else body[field.member]
     if value in NOTHING or value in field.idle or field.decode is None:
         return False
     return field.decode(value, field.wire) is None
-
-
-def _value(body: Json, field: Field) -> Any:
-    value = body.get(field.member)
-    return fields(value).get(field.inner) if field.inner else value
 
 
 def number(value: object, path: str) -> float:
@@ -143,6 +155,8 @@ def number(value: object, path: str) -> float:
 
 
 def integer(value: object, path: str) -> int:
+    if type(value) is int:
+        return value
     given = number(value, path)
     if given != int(given):
         raise bad_field(path, "Input should be a valid integer")
@@ -197,9 +211,10 @@ def encode_fields(
 ) -> Json:
     """The members that the rows encode; what is set and not encoded is a loss. `without`: parts not to be sent."""
     body: Json = {}
-    for field in table.encoded:
-        value = getattr(request, field.name)
-        if value is None or value in ("", ()) or value in field.idle:
+    values = table.encoded_parts(request)
+    are_set = map(is_not, values, repeat(None))
+    for field, value in compress(zip(table.encoded, values, strict=True), are_set):
+        if value in ("", ()) or value in field.idle:
             continue
         if field.name in without:
             losses.append(Loss(field.name, NOT_WITH_THINKING))
@@ -277,9 +292,12 @@ def _limit_losses(wanted: int | None, capabilities: Capabilities) -> list[Loss]:
 
 def _adapted(body: Json, target: Target) -> list[Loss]:
     """Change in the body what the upstream is known to refuse."""
+    rows = _refused(target.capabilities)
+    if not rows:
+        return []
     before = set(body)
     refused = [path for path in target.capabilities.dropped_fields if has_path(body, path)]
-    for row in _refused(target.capabilities):
+    for row in rows:
         row.change(body, target)
     gone = [name for name in sorted(before) if name not in body and name not in refused]
     return [Loss(name, "this upstream refuses it") for name in (*refused, *gone)]
