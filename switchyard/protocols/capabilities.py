@@ -17,7 +17,7 @@ Pair = Literal[
 BOUND = r"^[a-z_.]+(?:<=|>=)-?\d+(?:\.\d+)?$"
 
 
-class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     """Every flag answers "does this upstream take it?"; the defaults suit the vendor that owns the protocol.
 
     `switchyard/settings_descriptions.py` describes each.

@@ -34,18 +34,18 @@ class Writer:
     ) -> None:
         self._encode = encode
         self._losses = losses
-        self._memory = None if rewrites_history(target.capabilities) else memory
+        self.memory = None if memory is None or rewrites_history(target.capabilities) else memory
         self._form = 0
         self._new: list[Written] = []
-        if self._memory is not None:
+        if self.memory is not None:
             known = replace(target.capabilities, max_output_tokens=None)  # may be set for one request
-            self._form = self._memory.form(protocol, target.issuer, known, _digest_of_names(tools))
+            self._form = self.memory.form(protocol, target.issuer, known, _digest_of_names(tools))
 
     def parts(self, message: neutral.Message) -> Sequence[Part]:
         """What the message is written as. Raises BadRequest."""
-        if self._memory is None:
+        if self.memory is None:
             return self._encode(message)
-        written = self._memory.written(self._form, message)
+        written = self.memory.written(self._form, message)
         if written is not None:
             self._losses += written.losses
             return written.parts
@@ -60,8 +60,8 @@ class Writer:
 
     def close(self) -> None:
         """All messages were written."""
-        if self._memory is not None and self._new:
-            self._memory.keep_written(self._form, self._new)
+        if self.memory is not None and self._new:
+            self.memory.keep_written(self._form, self._new)
 
 
 def _digest_of_names(tools: Mapping[str, neutral.Tool]) -> bytes:

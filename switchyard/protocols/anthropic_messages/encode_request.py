@@ -116,7 +116,8 @@ def _messages(messages: Sequence[neutral.Message], writer: Writer) -> list[Part]
             encoded.append(one)
             origins.append(message)
     writer.close()
-    _open_end(encoded, origins, writer)
+    if writer.memory is not None:
+        _open_end(encoded, origins, writer)
     return encoded
 
 

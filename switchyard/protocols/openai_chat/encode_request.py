@@ -163,17 +163,18 @@ class MessageEncoder:
             messages = without_mid_system(messages)
             leading = tuple(takewhile(lambda message: message.role == "system", messages))
             messages = messages[len(leading) :]
-        system = (
+        system = [
             *without_billing_line(request.system),
-            *(text_of(message.content) for message in leading),
+            *[text_of(message.content) for message in leading],
             *instructions,
-        )
-        prompt = "\n\n".join(text for text in system if text.strip())
+        ]
+        prompt = "\n\n".join([text for text in system if text.strip()])
         encoded: list[Part] = [{"role": "system", "content": prompt}] if prompt else []
         for message in messages:
             encoded += writer.parts(message)
         writer.close()
-        _open_ends(encoded, messages, writer)
+        if writer.memory is not None:
+            _open_ends(encoded, messages, writer)
         return encoded
 
     def messages(self, message: neutral.Message) -> list[Json]:
@@ -187,13 +188,15 @@ class MessageEncoder:
 
     def _user(self, content: tuple[neutral.Block, ...]) -> list[Json]:
         """The results as messages of their own, then the rest, led by what the results could not hold."""
+        encoded: list[Json] = []
         attached: list[Json] = []
-        encoded = [
-            self._result(block, attached) for block in content if isinstance(block, neutral.ToolResult)
-        ]
-        rest = [block for block in content if not isinstance(block, neutral.ToolResult)]
-        parts = attached + [part for block in rest if (part := self._part(block)) is not None]
-        if parts:
+        rest: list[Json] = []
+        for block in content:
+            if isinstance(block, neutral.ToolResult):
+                encoded.append(self._result(block, attached))
+            elif (part := self._part(block)) is not None:
+                rest.append(part)
+        if parts := attached + rest:
             encoded.append({"role": "user", "content": _content(parts)})
         return encoded
 
@@ -285,9 +288,8 @@ FORMS = PartForms("text", _image, _file)
 
 def _content(parts: list[Json]) -> str | list[Json]:
     """A plain string where texts suffice: some templates choke on lists."""
-    if any(part["type"] != "text" for part in parts):
-        return parts
-    return "\n\n".join(part["text"] for part in parts)
+    texts = [part["text"] for part in parts if part["type"] == "text"]
+    return "\n\n".join(texts) if len(texts) == len(parts) else parts
 
 
 def _thought(thinking: neutral.Thinking) -> str:
