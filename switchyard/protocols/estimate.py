@@ -44,7 +44,7 @@ def estimate_tokens(request: neutral.Request) -> int:
     texts, media = [*_own_texts(request)], list[Media]()
     for message in request.messages:
         _collect(message.content, texts, media)
-    text = _weighed_lines([text for text in texts if text])
+    text = _weighed_lines(list(filter(None, texts)))
     overhead = PER_MESSAGE * len(request.messages) + PER_TOOL * len(request.tools) + PER_REPLY
     return ceil(SAFETY * text) + sum(map(_media_tokens, media)) + overhead
 
@@ -78,10 +78,10 @@ def _is_base64(piece: bytes) -> bool:
 
 def _weighed_lines(texts: Sequence[str]) -> float:
     """The texts as lines of one text, of which only samples are put together if it is long."""
-    ends = list(accumulate([len(text) + 1 for text in texts]))
-    length = ends[-1] - 1 if ends else 0
+    length = sum(map(len, texts)) + len(texts) - 1
     if length <= SAMPLES * SAMPLE_CHARACTERS:
         return _weighed("\n".join(texts))
+    ends = list(accumulate([len(text) + 1 for text in texts]))
     spare = length - SAMPLE_CHARACTERS
     starts = (spare * number // (SAMPLES - 1) for number in range(SAMPLES))
     sample = "".join([_piece(texts, ends, start) for start in starts])

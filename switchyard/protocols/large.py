@@ -30,6 +30,8 @@ def encode_large(members: Mapping[str, Any]) -> bytes:
 
     The pieces are joined only once: of megabytes each copy costs more than the encoding of a piece.
     """
+    if not any([isinstance(value, list) and len(value) > MANY_ITEMS for value in members.values()]):
+        return _encode(members)
     pieces: list[bytes | msgspec.Raw] = []
     before = b"{"
     for name, value in members.items():
@@ -39,7 +41,7 @@ def encode_large(members: Mapping[str, Any]) -> bytes:
         else:
             pieces.append(_encode(value))
         before = b","
-    pieces.append(b"}" if members else b"{}")
+    pieces.append(b"}")
     return b"".join(pieces)
 
 

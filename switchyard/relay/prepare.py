@@ -203,11 +203,9 @@ class Preparation:
         in_vain = self._searches_in_vain(protocol, target)
         if in_vain:
             asked = search_error.short_request(request)
-        sent = replace(
-            convert_request(asked, self._codecs[protocol], target, self._memory),
-            compacts=request.compact,
-            searches_in_vain=in_vain,
-        )
+        sent = convert_request(asked, self._codecs[protocol], target, self._memory)
+        if request.compact or in_vain:
+            sent = replace(sent, compacts=request.compact, searches_in_vain=in_vain)
         lost = (search_error.NO_SEARCH,) if in_vain else ()
         return Prepared(
             body=sent.body,

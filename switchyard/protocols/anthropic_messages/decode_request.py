@@ -42,6 +42,7 @@ SEARCH_OPTIONS = ("allowed_domains", "blocked_domains", "max_uses")
 LOCATION = ("city", "region", "country", "timezone")
 UNCITED = Loss("citations", "no other protocol cites documents")
 NO_OBJECT = "Input should be an object"
+NO_REASONING = neutral.Reasoning()
 MODES = {"auto": ToolChoice("auto"), "any": ToolChoice("required"), "none": ToolChoice("none")}
 
 
@@ -56,6 +57,7 @@ def decode_request(body: bytes, history: History | None = None) -> neutral.Reque
     choice, parallel = _tool_choice(given.get("tool_choice"))
     content = Content(losses)
     decoded = _messages(messages, changes, content, known_history)
+    reasoning = found.pop("reasoning", NO_REASONING)
     return neutral.Request(
         model,
         decoded,
@@ -64,7 +66,7 @@ def decode_request(body: bytes, history: History | None = None) -> neutral.Reque
         tool_choice=choice,
         parallel_tool_calls=parallel,
         include_usage=True,
-        reasoning=_of_turn(found.pop("reasoning", neutral.Reasoning()), content),
+        reasoning=_of_turn(reasoning, content) if content.configured else reasoning,
         losses=tuple(losses),
         **found | {"hosted_tools": (*hosted, *found.get("hosted_tools", ()))},
     )
@@ -86,10 +88,13 @@ def _messages(
     known_history: KnownHistory | None,
 ) -> tuple[neutral.Message, ...]:
     messages: list[neutral.Message] = []
-    compacted, changing = mid_conversation.last_compaction(changes), {number for number, *_ in changes}
+    compacted, changing = None, frozenset[int]()
+    if changes:
+        compacted = mid_conversation.last_compaction(changes)
+        changing = frozenset(number for number, *_ in changes)
     if compacted is not None:
         messages.append(neutral.Message("user", (summary_turn(compacted.summary),)))
-    last_user = mid_conversation.last_user_message(given)
+    last_user: int | None = None
     for number, message in enumerate(given):
         if isinstance(message, KnownItem):
             if message.value is not None and (compacted is None or number >= compacted.message):
@@ -104,9 +109,11 @@ def _messages(
             content.configured.append(message)
         if compacted is not None and number < compacted.message:
             continue
-        if not is_plain and number < last_user and mid_conversation.is_temporary(message):
-            continue
         if not is_plain:
+            if last_user is None:
+                last_user = mid_conversation.last_user_message(given)
+            if number < last_user and mid_conversation.is_temporary(message):
+                continue
             content.losses += _lost_members(message, path)
         shown = message.get("content")
         if compacted is not None and number == compacted.message:
@@ -116,9 +123,10 @@ def _messages(
         decoded = neutral.Message(role, blocks) if blocks else None
         if decoded is not None:
             messages.append(decoded)
-        # what changes nothing beside its content, and of which nothing is lost, stands alone
-        is_alone = content.is_lossless and number not in changing and (is_plain or message.keys() <= ALONE)
-        if known_history is not None and is_alone:
+        if known_history is None or not content.is_lossless or number in changing:
+            continue
+        if is_plain or message.keys() <= ALONE:
+            # it changes nothing beside its content, and nothing of it is lost
             known_history.keep(number, role, decoded, blocks)
     if known_history is not None:
         known_history.close()
@@ -156,6 +164,8 @@ def _tools(
     """The tools that the client runs and those it wants the upstream to run, as they are at this turn."""
     if given is not None and not isinstance(given, list):
         raise bad_field("tools", "Input should be a valid list")
+    if not given and not changes:
+        return (), ()
     tools: list[neutral.Tool] = []
     hosted: list[neutral.HostedTool] = []
     for number, tool in enumerate(mid_conversation.tools_in_effect(given or [], changes, losses)):

@@ -100,9 +100,10 @@ def _reasoning(reasoning: neutral.Reasoning, capabilities: Capabilities, losses:
 
 def _continuation(messages: list[Part], capabilities: Capabilities) -> Json:
     """An answer that the client has begun is continued, not answered again."""
+    if not capabilities.continues_answer:
+        return {}
     last = messages[-1] if messages else None
-    begun = isinstance(last, dict) and last.get("role") == "assistant" and not last.get("tool_calls")
-    if not begun or not capabilities.continues_answer:
+    if not isinstance(last, dict) or last.get("role") != "assistant" or last.get("tool_calls"):
         return {}
     return {"continue_final_message": True, "add_generation_prompt": False}
 

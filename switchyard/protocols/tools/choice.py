@@ -1,6 +1,7 @@
 """The choice among tools: which ones an upstream is offered, and what it must call."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 
@@ -48,6 +49,9 @@ class Offer(msgspec.Struct, frozen=True):
         return not self.functions and not self.hosted
 
 
+NO_TOOLS = Offer((), MappingProxyType({}), (), ())
+
+
 def offer_tools(
     request: neutral.Request,
     capabilities: Capabilities,
@@ -61,6 +65,8 @@ def offer_tools(
     `custom`: free-form tools stay such. `searches`: the upstream runs searches. `restricts`: it takes the list of
     allowed tools itself.
     """
+    if not (request.tools or request.hosted_tools or request.tool_choice):
+        return NO_TOOLS
     wanted = request.tool_choice or ToolChoice("auto")
     if request.tools and not capabilities.tools and wanted.mode != "none":
         raise BadRequest("This upstream takes no tools.", "tools")
