@@ -12,6 +12,8 @@ from switchyard.protocols.neutral import Usage
 
 Raw = Mapping[str, Any]
 STANDARD_TIERS = frozenset({"standard", "default", "auto", "standard_only", "on_demand"})
+SUMS = frozenset({"prompt_tokens", "input_tokens", "completion_tokens", "output_tokens", "total_tokens"})
+"""counts that say nothing of caches and reasoning"""
 FAST = "fast"
 MAX_TIER = 40
 MOST_TOKENS = 10**10
@@ -24,25 +26,15 @@ def usage_of_openai(raw: Raw, *, excludes_cache: bool = False, tier: object = No
     llama.cpp's `timings`, reported beside the usage, may be passed in under that key; `tier` is the answer's
     `service_tier`.
     """
-    read_details = _part(raw, "prompt_tokens_details", "input_tokens_details")
-    wrote_details = _part(raw, "completion_tokens_details", "output_tokens_details")
     prompt = _first(raw, "prompt_tokens", "input_tokens")
     completion = _first(raw, "completion_tokens", "output_tokens")
-    cache_read = written = reasoning = 0
-    if read_details:
-        cache_read = _first(read_details, "cached_tokens")
-        written = _first(read_details, "cache_write_tokens", "cache_creation_tokens")
-    if wrote_details:
-        reasoning = _first(wrote_details, "reasoning_tokens")
-    cache_read = cache_read or _first(
-        raw, "cache_read_input_tokens", "prompt_cache_hit_tokens", "cached_tokens"
-    )
-    written = written or _first(raw, "cache_creation_input_tokens", "cache_write_tokens")
-    reasoning = reasoning or _first(raw, "reasoning_tokens")
-    cache_write_5m, cache_write_1h = _cache_writes(raw, written)
+    cache_read = cache_write_5m = cache_write_1h = reasoning = 0
+    if not raw.keys() <= SUMS:
+        cache_read, written, reasoning = _details_of_openai(raw)
+        cache_write_5m, cache_write_1h = _cache_writes(raw, written)
 
-    timings = _part(raw, "timings")
-    if timings:
+    timings = raw.get("timings")
+    if timings and isinstance(timings, dict):
         cache_read = cache_read or _first(timings, "cache_n")
         prompt = prompt or cache_read + _first(timings, "prompt_n")
         completion = completion or _first(timings, "predicted_n")
@@ -69,6 +61,21 @@ def usage_of_openai(raw: Raw, *, excludes_cache: bool = False, tier: object = No
         reasoning=min(reasoning, completion),
         tier=service_tier(tier) if tier else "",
         searches=_searches(raw) if "server_tool_use" in raw else 0,
+    )
+
+
+def _details_of_openai(raw: Raw) -> tuple[int, int, int]:
+    """The tokens read from a cache, written to it, and spent on reasoning."""
+    read, wrote = (
+        _part(raw, "prompt_tokens_details", "input_tokens_details"),
+        _part(raw, "completion_tokens_details", "output_tokens_details"),
+    )
+    return (
+        _first(read, "cached_tokens")
+        or _first(raw, "cache_read_input_tokens", "prompt_cache_hit_tokens", "cached_tokens"),
+        _first(read, "cache_write_tokens", "cache_creation_tokens")
+        or _first(raw, "cache_creation_input_tokens", "cache_write_tokens"),
+        _first(wrote, "reasoning_tokens") or _first(raw, "reasoning_tokens"),
     )
 
 

@@ -65,8 +65,10 @@ def summarize_chat(body: bytes, *, reads_usage: bool = True) -> WholeSummary:
     if whole.error or not CHOICES.match(whole.choices):
         error = decode_embedded_error(parsed_object(body)) or broken_answer(chat.NO_CHOICES)
         return WholeSummary(error=error)
-    chunk = chat.Chunk(usage=whole.usage, timings=whole.timings, service_tier=whole.service_tier)
-    usage = chat.usage_in(chunk, None) if reads_usage else None
+    usage = None
+    if reads_usage:
+        chunk = chat.Chunk(usage=whole.usage, timings=whole.timings, service_tier=whole.service_tier)
+        usage = chat.usage_in(chunk, None)
     model, fingerprint = text(whole.model) or None, text(whole.system_fingerprint)
     return WholeSummary(usage=usage, model=model, fingerprint=fingerprint)
 
