@@ -69,7 +69,7 @@ def convert_response(
         conversion.failed,
         conversion.losses,
         signed,
-        tuple(calls_of(events)),
+        tuple(calls_of(events)) if conversion.has_called else (),
         conversion.reported_usage,
     )
 
@@ -95,24 +95,26 @@ class Conversion:
     must not reach the client, which is why it has `failed`. `is_waiting`: a call waits for a decision.
     """
 
+    started = work_begun = is_withheld = has_called = False
+    losses: tuple[neutral.Loss, ...] = ()
+    stated = neutral.UNSTATED
+    _block: neutral.Block | None = None
+    _gate: CallGate[neutral.Event] | None = None
+    _news: EventNews
+
     def __init__(self, sent: SentRequest, request: neutral.Request, watch: CallWatch | None = None) -> None:
         self.halves = SurrogateJoiner()
-        self._gate: CallGate[neutral.Event] | None = None if watch is None else CallGate(watch)
-        self._news = EventNews()
-        self._deltas_pass = True
-        """at once: none of them belongs to a call that is read, and nothing waits"""
-        self.is_withheld = False
+        if watch is not None:
+            self._gate, self._news = CallGate(watch), EventNews()
         self._filters = _filters_for(sent, request)
         self._ids = ReplyIds()
         self._tally = _Tally(sent, request)
         self._omits_thinking = request.reasoning.is_omitted
-        self._block: neutral.Block | None = None
-        self._is_hidden = False
-        self.started = self.work_begun = self.content_begun = self.finished = False
+        self._deltas_pass = True
+        """at once: none of them belongs to a call that is read, and nothing waits"""
+        self._is_hidden = self.content_begun = self.finished = False
         self.failed: neutral.WireError | None = None
         self.signed_calls: list[neutral.ToolCall] = []
-        self.losses: tuple[neutral.Loss, ...] = ()
-        self.stated = neutral.UNSTATED
 
     @property
     def reported_usage(self) -> neutral.Usage | None:
@@ -162,7 +164,7 @@ class Conversion:
         for event in events:
             if self.finished or self.failed is not None:
                 break
-            if type(event) is not neutral.Delta:
+            if not isinstance(event, neutral.Delta):
                 passed.append(self._noted(event))
             elif self._counted(event):
                 passed.append(event)
@@ -177,34 +179,36 @@ class Conversion:
         return not self._is_hidden
 
     def _noted(self, event: neutral.Event) -> neutral.Event:
-        match event:
-            case neutral.BlockStarted():
-                return self._block_noted(event)
-            case neutral.BlockEnded(signature) if signature is not None:
+        if isinstance(event, neutral.BlockStarted):
+            return self._block_noted(event)
+        if isinstance(event, neutral.BlockEnded):
+            if event.signature is not None:
                 self.content_begun = True
                 if isinstance(self._block, neutral.ToolCall):
-                    self.signed_calls.append(replace(self._block, signature=signature))
-            case neutral.Started(usage=usage):
-                self.started = True
-                self.stated = stated(event.model, event.fingerprint)
-                return replace(event, usage=self._tally.at_start(usage))
-            case neutral.Finished(usage=usage, losses=losses):
-                # an answer may be empty
-                self.finished = self.content_begun = True
-                self.losses = (*losses, HALF_CHARACTER) if self.halves.has_replaced else losses
-                return replace(event, usage=self._tally.at_end(usage))
-            case neutral.Failed(error):
-                self.failed = error
+                    self.signed_calls.append(replace(self._block, signature=event.signature))
+        elif isinstance(event, neutral.Started):
+            self.started = True
+            self.stated = stated(event.model, event.fingerprint)
+            return replace(event, usage=self._tally.at_start(event.usage))
+        elif isinstance(event, neutral.Finished):
+            # an answer may be empty
+            self.finished = self.content_begun = True
+            self.losses = (*event.losses, HALF_CHARACTER) if self.halves.has_replaced else event.losses
+            return replace(event, usage=self._tally.at_end(event.usage))
+        elif isinstance(event, neutral.Failed):
+            self.failed = event.error
         return event
 
     def _block_noted(self, event: neutral.BlockStarted) -> neutral.BlockStarted:
-        event = self._ids.unique(event)
+        self.work_begun = True
+        if isinstance(event.block, neutral.ToolCall):
+            self.has_called = True
+            event = neutral.BlockStarted(self._ids.unique(event.block))
         self._block = block = event.block
         is_thinking = isinstance(block, neutral.Thinking)
         self._is_hidden = is_thinking and self._omits_thinking
-        self.work_begun = True
-        is_empty = is_thinking or isinstance(block, neutral.Text | neutral.Refusal)
-        self.content_begun = self.content_begun or not is_empty
+        if not (is_thinking or isinstance(block, (neutral.Text, neutral.Refusal))):
+            self.content_begun = True
         return event
 
 

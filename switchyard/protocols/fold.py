@@ -20,24 +20,25 @@ def fold(events: Iterable[neutral.Event]) -> neutral.Response | WireError:
     texts: list[str] = []
     cited: list[neutral.Citation] = []
     for event in events:
-        match event:
-            case neutral.Delta(text):
-                texts.append(text)
-            case neutral.BlockStarted(block):
-                open, texts, cited = block, [], []
-            case neutral.BlockEnded() if open is not None:
-                if cited:
-                    citations[len(content)] = tuple(cited)
-                if isinstance(open, neutral.ToolCall) and not event.complete:
-                    incomplete.add(open.id)
-                content.append(_filled(open, "".join(texts), event))
-                open = None
-            case neutral.Citation():
-                cited.append(event)
-            case neutral.Started():
-                started = event
-            case neutral.Finished() | neutral.Failed():
-                end = event
+        if isinstance(event, neutral.Delta):
+            texts.append(event.text)
+        elif isinstance(event, neutral.BlockStarted):
+            open, texts, cited = event.block, [], []
+        elif isinstance(event, neutral.BlockEnded):
+            if open is None:
+                continue
+            if cited:
+                citations[len(content)] = tuple(cited)
+            if isinstance(open, neutral.ToolCall) and not event.complete:
+                incomplete.add(open.id)
+            content.append(_filled(open, "".join(texts), event))
+            open = None
+        elif isinstance(event, neutral.Started):
+            started = event
+        elif isinstance(event, neutral.Citation):
+            cited.append(event)
+        else:
+            end = event
     if isinstance(end, neutral.Failed):
         return end.error
     return neutral.Response(

@@ -48,14 +48,11 @@ class ReplyIds:
     def __init__(self) -> None:
         self._used: set[str] = set()
 
-    def unique(self, event: neutral.BlockStarted) -> neutral.BlockStarted:
-        call = event.block
-        if not isinstance(call, neutral.ToolCall):
-            return event
+    def unique(self, call: neutral.ToolCall) -> neutral.ToolCall:
         if call.id in self._used:
             call = replace(call, id=new_id("call_"))
         self._used.add(call.id)
-        return neutral.BlockStarted(call)
+        return call
 
 
 def unique_call_ids(messages: tuple[neutral.Message, ...]) -> tuple[neutral.Message, ...]:

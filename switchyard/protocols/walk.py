@@ -108,13 +108,14 @@ class CallDraft(Draft):
 class Walk:
     """Takes blocks and their pieces in any order. After the end everything is ignored."""
 
+    has_content = _has_refused = _has_nameless_call = False
+    _calls = 0
+
     def __init__(self, seal: Seal | None = None) -> None:
         self.events: list[neutral.Event] = []
-        self.is_started = self.is_over = self.has_content = False
+        self.is_started = self.is_over = False
         self.live: Draft | None = None
         self._waiting: list[Draft] = []
-        self._calls = 0
-        self._has_refused = self._has_nameless_call = False
         self._early_citations: list[neutral.Citation] = []
         self._losses: dict[neutral.Loss, None] = {}
         self._seal = seal

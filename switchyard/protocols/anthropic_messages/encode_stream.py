@@ -36,20 +36,17 @@ def encode_response(response: neutral.Response, request: neutral.Request) -> byt
 class StreamEncoder:
     """Writes one block after the other. Text and thinking open with their first piece: none stays empty."""
 
+    _index = _searches = 0
+    _opening = _delta_start = _owed = b""
+    _is_plain = _called = False
+    _block: neutral.Block | None = None
+    _usage: neutral.Usage | None = None
+    _held: list[str] | None = None
+
     def __init__(self, request: neutral.Request) -> None:
         self._model = request.model
         self._omits_thinking = request.reasoning.is_omitted
         self._searches_are_wanted = "web_search" in [tool.name for tool in request.hosted_tools]
-        self._index = 0
-        self._opening = b""
-        self._delta_start = b""
-        self._is_plain = False
-        self._block: neutral.Block | None = None
-        self._usage: neutral.Usage | None = None
-        self._owed = b""
-        self._held: list[str] | None = None
-        self._called = False
-        self._searches = 0
         self._refusal: list[str] = []
 
     def encode(self, event: neutral.Event) -> bytes:

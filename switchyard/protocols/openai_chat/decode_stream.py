@@ -52,6 +52,11 @@ def decode_response(body: bytes, sent: SentRequest) -> list[Event]:
 class StreamDecoder:
     """Holds the reason to stop until the stream ends, because calls, text and usage may still follow it."""
 
+    _stop_reason: StopReason | None = None
+    _stop_sequence: str | None = None
+    _usage: neutral.Usage | None = None
+    _has_damage = _has_choice = _comes_in_messages = False
+
     def __init__(self, sent: SentRequest) -> None:
         capabilities = sent.target.capabilities
         self._sent = sent
@@ -61,14 +66,10 @@ class StreamDecoder:
         # no bound method: a cycle would keep the request until the garbage collector comes
         self._walk = Walk(partial(_signature, sent.target.issuer, carries))
         self._calls = Calls()
-        self._stop_reason: StopReason | None = None
-        self._stop_sequence: str | None = None
-        self._usage: neutral.Usage | None = None
         self._texts: list[str] = []
         self._received: dict[str, list[str]] = {"text": self._texts, "thinking": [], "refusal": []}
         self._cited: set[neutral.Citation] = set()
         self._sources: dict[str, neutral.Citation] = {}
-        self._has_damage = self._has_choice = self._comes_in_messages = False
 
     def decode(self, record: Record) -> list[Event]:
         self._take(record)
@@ -310,10 +311,11 @@ class StreamDecoder:
                 self._name(call)
             elif not call.name:
                 self._walk.skip_nameless_call()
-        cited = {citation.url for citation in self._cited}
-        for source in self._sources.values():
-            if source.url not in cited:
-                self._walk.cite_last(source)
+        if self._sources:
+            cited = {citation.url for citation in self._cited}
+            for source in self._sources.values():
+                if source.url not in cited:
+                    self._walk.cite_last(source)
         self._walk.finish(reason, self._usage, self._stop_sequence)
 
 

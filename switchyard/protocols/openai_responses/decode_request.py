@@ -72,7 +72,9 @@ def request_of(body: Json, known_history: KnownHistory | None = None) -> neutral
         hosted_tools=tuple(toolbox.hosted.values()),
         tool_choice=toolbox.choice(body.get("tool_choice")),
         compact=conversation.compact,
-        echo={name: body[name] for name in ECHO_DEFAULTS if body.get(name) is not None},
+        echo={
+            name: body[name] for name in filter(body.__contains__, ECHO_DEFAULTS) if body[name] is not None
+        },
         losses=(*toolbox.losses, *conversation.losses, *lost_fields(FIELDS, body)),
         **found,
     )

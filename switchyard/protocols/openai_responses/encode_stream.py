@@ -394,7 +394,8 @@ class _WholeEncoder(StreamEncoder):
 
 def _skeleton(request: neutral.Request) -> Json:
     """The part of the response object that stays the same; the echo as raw JSON, since it is sent three times."""
-    given = {name: msgspec.Raw(_encode(request.echo[name])) for name in ECHO_DEFAULTS if name in request.echo}
+    echo = request.echo
+    given = {name: msgspec.Raw(_encode(echo[name])) for name in filter(echo.__contains__, ECHO_DEFAULTS)}
     return {
         "id": new_id("resp_"),
         "object": "response",
