@@ -46,7 +46,7 @@ async def needs_of(
     lineup = state.lineup(settings, request.protocol, request.summary.model, now.wall, ruled)
     needs_count = _may_exceed(request.body, lineup.smallest_window)
     lacks = _lacks(lineup, state)
-    parts = _marked_parts(request.body, lacks) if lacks else lacks
+    parts = _marked_parts(request, lacks) if lacks else lacks
     if not needs_count and not parts:
         return NO_NEEDS
     try:
@@ -64,12 +64,14 @@ def needed_parts(request: neutral.Request, model: str) -> frozenset[Part]:
 
     A tool for searches beside others, and thinking that is left to the model, are offers: clients make them always.
     """
-    content = [block for message in request.messages for block in _blocks(message.content)]
+    content: list[neutral.Block] = [block for message in request.messages for block in message.content]
+    content += [part for block in content if isinstance(block, neutral.ToolResult) for part in block.content]
+    kinds = set(map(type, content))
     searches = any(tool.name == "web_search" for tool in request.hosted_tools)
     reasoning = request.reasoning
     has: dict[Part, bool] = {
-        "images": any(isinstance(block, neutral.Image) for block in content),
-        "files": any(_is_file(block) for block in content),
+        "images": neutral.Image in kinds,
+        "files": neutral.Document in kinds and any(map(_is_file, content)),
         "tools": bool(request.tools) and not _forbids_tools(request),
         "web_search": searches and not request.tools,
         "thinking": model.lower().endswith("-thinking")
@@ -129,8 +131,14 @@ def _may_exceed(body: bytes, window: int) -> bool:
     return not window_fits(window, len(body) // BYTES_PER_TOKEN) or MEDIA in body
 
 
-def _marked_parts(body: bytes, parts: frozenset[Part]) -> frozenset[Part]:
-    """Those of the parts that the body may have."""
+def _marked_parts(request: ClientRequest, parts: frozenset[Part]) -> frozenset[Part]:
+    """Those of the parts that the body may have.
+
+    All of them where most of it is known from an earlier turn: that is decoded sooner than searched.
+    """
+    body, known = request.body, request.summary.beginning
+    if known is not None and known.behind - known.start > len(body) // 2:
+        return parts
     return frozenset([part for part in parts for mark in MARKS[part] if mark in body])
 
 
@@ -150,14 +158,6 @@ async def _decoded(request: ClientRequest, preparation: Preparation) -> neutral.
     if len(request.body) > OFF_LOOP_BYTES:
         return await asyncio.to_thread(preparation.decoded)
     return preparation.decoded()
-
-
-def _blocks(content: tuple[neutral.Block, ...]) -> list[neutral.Block]:
-    """The blocks, with those inside of tool results."""
-    inside = [
-        part for block in content if isinstance(block, neutral.ToolResult) for part in _blocks(block.content)
-    ]
-    return [*content, *inside]
 
 
 def _is_file(block: neutral.Block) -> bool:

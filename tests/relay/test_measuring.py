@@ -10,6 +10,7 @@ import pytest
 from switchyard.protocols import neutral
 from switchyard.protocols.codec import Target
 from switchyard.protocols.codecs import CODECS
+from switchyard.protocols.message_memory import MessageMemory
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.request_summary import read_request_summary
 from switchyard.relay.measuring import needs_of, within_window
@@ -49,12 +50,13 @@ def measured(
     body: dict[str, Any],
     protocol: ProtocolName = "messages",
     learned: dict[tuple[str, str], dict[str, Any]] | None = None,
+    memory: MessageMemory | None = None,
     **entry: Any,
 ) -> tuple[Needs, int]:
     """What is needed, and how often the body was decoded for it."""
     octets = json.dumps(body).encode()
-    request = ClientRequest(protocol, octets, read_request_summary(protocol, octets, {}), [])
-    preparation = Counting(request, CODECS)
+    request = ClientRequest(protocol, octets, read_request_summary(protocol, octets, {}, memory), [])
+    preparation = Counting(request, CODECS, memory=memory)
     settings = Settings(upstreams=(upstream("a", **entry), upstream("b")))
     state = State(learned=learned or {})
     needs = asyncio.run(needs_of(request, preparation, settings, state, MONDAY_NOON))
@@ -135,6 +137,17 @@ def test_what_refusals_have_taught_matters_too() -> None:
     body = said({"type": "image", "source": PNG})
     learned = {("a", "m"): {"images": False}}
     assert measured(body, learned=learned) == (Needs(parts=frozenset({"images"})), 1)
+
+
+def test_a_known_conversation_is_decoded_instead_of_searched() -> None:
+    memory = MessageMemory()
+    turns = [{"role": "user", "content": [text(3000)]}, {"role": "assistant", "content": [text(9000)]}]
+    last = {"role": "user", "content": [text(1), {"type": "image", "source": PNG}]}
+    first, later = ({"model": "m", "max_tokens": 9, "messages": said} for said in (turns, [*turns, last]))
+    measured(first, memory=memory, context_window=8000)
+    needs = Needs(parts=frozenset({"images"})), 1
+    assert measured(later, memory=memory, capabilities={"images": False}) == needs
+    assert measured(later, memory=memory, capabilities={"files": False}) == (NO_NEEDS, 1)
 
 
 def test_a_body_that_cannot_be_decoded_needs_nothing() -> None:
