@@ -175,10 +175,11 @@ def _tools(
         if not isinstance(tool, dict):
             raise bad_field(path, NO_OBJECT)
         type = str(tool.get("type") or "custom")
-        family = vendor_tools.VERSION.sub("", type)
         if type == "custom":
             tools.append(_custom_tool(tool, path))
-        elif family in vendor_tools.CLIENT_TOOLS:
+            continue
+        family = vendor_tools.VERSION.sub("", type)
+        if family in vendor_tools.CLIENT_TOOLS:
             tools.append(neutral.Tool(required_text(tool, "name", path), *vendor_tools.CLIENT_TOOLS[family]))
         elif family in vendor_tools.NOT_EXPRESSIBLE:
             raise bad_field(path, f"tools of type {type!r} are not supported by this upstream")

@@ -13,6 +13,9 @@ NAMESPACE_SEPARATOR = "__"
 
 def wire_name(name: str, namespace: str, tools: Mapping[str, neutral.Tool]) -> str:
     """The name of a tool in history and tool_choice; also for a tool that is no longer declared."""
+    bearer = tools.get(name)
+    if bearer is not None and bearer.name == name and bearer.namespace == namespace:
+        return name
     for wire, tool in tools.items():
         if tool.name == name and tool.namespace == namespace:
             return wire
@@ -21,15 +24,14 @@ def wire_name(name: str, namespace: str, tools: Mapping[str, neutral.Tool]) -> s
 
 def unique_names(tools: list[neutral.Tool]) -> dict[str, neutral.Tool]:
     """Names in the order of the tools, given out in the order of precedence."""
+    legal = [_legal_name(tool.name, tool.namespace) for tool in tools]
+    precedence = [(bool(tool.namespace), name != tool.name) for tool, name in zip(tools, legal, strict=True)]
     names: dict[int, str] = {}
-    for position in sorted(range(len(tools)), key=lambda position: _precedence(tools[position])):
-        legal = _legal_name(tools[position].name, tools[position].namespace)
-        names[position] = _free_name(legal, set(names.values()))
+    taken: set[str] = set()
+    for position in sorted(range(len(tools)), key=precedence.__getitem__):
+        names[position] = _free_name(legal[position], taken)
+        taken.add(names[position])
     return {names[position]: tool for position, tool in enumerate(tools)}
-
-
-def _precedence(tool: neutral.Tool) -> tuple[bool, bool]:
-    return bool(tool.namespace), _legal_name(tool.name, tool.namespace) != tool.name
 
 
 def _legal_name(name: str, namespace: str) -> str:
