@@ -117,17 +117,16 @@ class StreamEncoder:
         if self.final is not None:
             return b""
         opened = b"" if self._is_open else self._opened()
-        match event:
-            case neutral.BlockStarted(block):
-                return opened + self._block_started(block)
-            case neutral.Citation():
-                self._citations.append(event)
-            case neutral.BlockEnded():
-                return self._block_ended(event)
-            case neutral.Finished():
-                return opened + self._finished(event)
-            case neutral.Failed(error):
-                return opened + self._failed(error)
+        if isinstance(event, neutral.BlockStarted):
+            return opened + self._block_started(event.block)
+        if isinstance(event, neutral.BlockEnded):
+            return self._block_ended(event)
+        if isinstance(event, neutral.Finished):
+            return opened + self._finished(event)
+        if isinstance(event, neutral.Failed):
+            return opened + self._failed(event.error)
+        if isinstance(event, neutral.Citation):
+            self._citations.append(event)
         return opened
 
     def resume(self, id: str) -> None:
@@ -387,6 +386,10 @@ class StreamEncoder:
 
 class _WholeEncoder(StreamEncoder):
     """Only the final response counts: no record is written."""
+
+    def _opened(self) -> bytes:
+        self._is_open = True
+        return b""
 
     def _record(self, type: str, **members: object) -> bytes:
         return b""
