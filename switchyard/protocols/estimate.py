@@ -131,14 +131,9 @@ def _class(byte: int) -> str:
     return "_" if character == "_" else "."
 
 
-def _table(classes: str, onto: str) -> bytes:
-    """A translation that keeps only what is of these classes, as one letter; the rest becomes blank."""
-    return bytes(ord(onto if _class(byte) in classes else " ") for byte in range(256))
-
-
 CLASSES = bytes(ord(_class(byte)) for byte in range(256))
-NUMBERS = _table("0", "0")
-SIGNS = _table("._", ".")
+RUNS = bytes(ord({"0": "0", ".": ".", "_": "."}.get(_class(byte), " ")) for byte in range(256))
+"""Keeps digits and signs, to count their runs."""
 WORD, NUMBER, SIGN, NEWLINE, BLANK, SMALL, LARGE = range(7)
 """A bit for each class of bytes."""
 BITS = {
@@ -164,18 +159,19 @@ def _weighed_parts(encoded: bytes) -> tuple[float, float, float, float]:
     planes = int.from_bytes(encoded.translate(PLANES), "big")
     before = planes >> 8
     starts = planes ^ (planes & before)
-    words, letters, blanks = starts >> WORD & EACH, planes >> WORD & EACH, planes >> BLANK & EACH
+    words, letters, blanks = starts & EACH, planes & EACH, planes >> BLANK & EACH  # words have the lowest bit
     pairs = letters & letters >> 8
     fours = pairs & pairs >> 16
     long_words = words >> 48 & fours & fours >> 24  # where the seventh letter is
     humps = before >> SMALL & planes >> LARGE & EACH
+    runs = encoded.translate(RUNS)
     indented = planes >> NEWLINE + 16 & blanks & blanks >> 8
     return (
         0.95 * words.bit_count() + 0.36 * long_words.bit_count() + 1.5 * humps.bit_count(),
-        1.45 * (starts >> NUMBER & EACH).bit_count() + 0.44 * encoded.translate(NUMBERS).count(b"000"),
+        1.45 * (starts >> NUMBER & EACH).bit_count() + 0.44 * runs.count(b"000"),
         0.18 * (planes >> SIGN & EACH).bit_count()
         + 0.44 * (starts >> SIGN & EACH).bit_count()
-        + 0.16 * encoded.translate(SIGNS).count(b"..")
+        + 0.16 * runs.count(b"..")
         + 1.1 * (starts >> NEWLINE & EACH).bit_count()
         + 0.21 * indented.bit_count(),
         0.0 if encoded.isascii() else _weighed_wide(encoded.translate(CLASSES)),
