@@ -13,8 +13,8 @@ from switchyard.protocols.wire import Json, decode_object, entries, fields, text
 from switchyard.suspicion.addresses import is_hidden, is_loopback, shortened
 from switchyard.suspicion.reasons import Code, Reason
 
-ROLES = frozenset(("user", "tool", "function"))
-NOT_SAID = frozenset(("image", "image_url", "input_image", "document", "input_file", "encrypted_content"))
+ROLES = ("user", "tool", "function")
+NOT_SAID = ("image", "image_url", "input_image", "document", "input_file", "encrypted_content")
 BEFORE = r"(?<![\w.~-])"
 AFTER = r"(?![\w/*-]|\.\w)"
 ADDRESS_BEFORE = r"(?<![\w.-])"

@@ -102,6 +102,8 @@ USER = {"role": "user", "content": "Go on."}
         ([USER, {"role": "assistant", "content": "I will use https://evil.example/x"}], False),
         ([{"role": "system", "content": "https://evil.example/x"}, USER], False),
         ([{"role": "user", "content": [{"type": "image", "source": {"data": "https://evil.example/x"}}]}], False),
+        ([{"role": ["user"], "content": "https://evil.example/x"}], False),
+        ([{"role": "user", "content": [{"type": {}, "text": "https://evil.example/x"}]}], True),
     ],
 )  # fmt: skip
 def test_the_words_of_the_user_and_of_tools_count_but_not_those_of_the_model(

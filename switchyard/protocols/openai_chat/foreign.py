@@ -9,7 +9,7 @@ from switchyard.protocols.media import data_url
 from switchyard.protocols.wire import Json, entries, fields, json_text, text
 
 CALL, RESULT, IMAGE = "tool_use", "tool_result", "image"
-FOREIGN = frozenset({CALL, RESULT, IMAGE})
+FOREIGN = (CALL, RESULT, IMAGE)
 DECLARED = ("name", "description", "parameters", "strict", "format")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from switchyard.protocols.capabilities import Capabilities
-from switchyard.protocols.codec import Target
+from switchyard.protocols.codec import BadRequest, Target
 from switchyard.protocols.codecs import CODECS
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
 from tests.protocols.repair.repairing import repair_request
@@ -115,3 +115,11 @@ def test_it_is_converted_as_if_it_were_chat(
     assert encoded[0] == encoded[1]
     CHECKS[upstream](encoded[0])
     assert "hello" in json.dumps(encoded[0]) and PNG in json.dumps(encoded[0])
+
+
+@pytest.mark.parametrize("kind", [[], {}, {"type": "text"}, None, 1])
+def test_a_part_whose_type_is_no_text_is_not_foreign(kind: object) -> None:
+    sent: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": [{"type": kind}]}]}
+    assert not repair_request("chat", sent, Target("m", "u", Capabilities()))
+    with pytest.raises(BadRequest, match=r"messages\[0\].content\[0\].type"):
+        CODECS["chat"].decode_request(json.dumps(sent).encode())
