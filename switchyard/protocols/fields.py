@@ -132,9 +132,9 @@ def lost_fields(table: Table, body: Json) -> list[Loss]:
     """The members of a client's request that no other protocol can carry."""
     lost: list[Loss] = []
     for name in filterfalse(table.carried.__contains__, body):
-        known, value = table.by_member.get(name), body[name]
-        if value not in NOTHING and (known is None or value not in known.idle):
-            lost.append(Loss(name, NOWHERE_ELSE if known is None else known.loss))
+        field, value = table.by_member.get(name), body[name]
+        if value not in NOTHING and (field is None or value not in field.idle):
+            lost.append(Loss(name, NOWHERE_ELSE if field is None else field.loss))
     for field in table.with_unknown:
         if field.member in body and _is_unknown(field, body):
             lost.append(Loss(field.wire, field.unknown))

@@ -91,12 +91,12 @@ def test_several_limits_end_each_at_its_own_time() -> None:
                 await asyncio.sleep(100.0)
         return now()
 
-    async def scenario() -> list[float]:
+    async def scenario() -> tuple[float, ...]:
         return await asyncio.gather(
             waiting(0.0, 10.0), waiting(1.0, 2.0), waiting(2.0, 30.0), waiting(9.0, 2.0)
         )
 
-    assert run(scenario()) == [11.0, 4.0, 33.0, 12.0]
+    assert tuple(run(scenario())) == (11.0, 4.0, 33.0, 12.0)
 
 
 def test_a_cancellation_from_outside_stays_one() -> None:

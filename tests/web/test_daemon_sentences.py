@@ -86,7 +86,7 @@ SNIPPETS = re.compile(
 )
 
 LOSES = re.compile(r"\bLoss\(|\blose\(|^[A-Z_]+ = \"", re.M)
-READ_ELSEWHERE = {"`why`", "`field.loss`", "`known[name].loss`", "`field.unknown`"}
+READ_ELSEWHERE = {"`why`", "`field.loss`", "`field.unknown`"}
 """where the reason of a loss is that of a caller of `lose`, or of the tables of fields"""
 
 
