@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.bed.daemon import Daemon, Document
@@ -235,16 +236,20 @@ def test_an_earlier_version_is_compared_and_restored(demo: Daemon, open_page: Op
     assert stored(demo) == before
 
 
-def test_a_faulty_file_is_replaced_by_an_earlier_version(demo: Daemon, open_page: Open) -> None:
+@pytest.mark.parametrize("back", [0, 1], ids=["the one in use", "the one before"])
+def test_a_faulty_file_is_replaced_by_an_earlier_version(demo: Daemon, open_page: Open, back: int) -> None:
     before = stored(demo)
-    demo.change_settings(before | {"timeouts": {"idle": 99}})
+    changed = before | {"timeouts": {"idle": 99}}
+    demo.change_settings(changed)
     demo.settings_path.write_text("{broken")
     page = open_page(demo, "/#/file")
     expect(page.get_by_text("1 error")).to_be_visible()
-    page.get_by_role("button", name="Restore").first.click()
+    restore = page.get_by_role("button", name="Restore")
+    expect(restore).to_have_count(2)
+    restore.nth(back).click()
     page.get_by_role("dialog").get_by_role("button", name="Restore").click()
     expect(page.get_by_text("valid", exact=True)).to_be_visible()
-    assert stored(demo) == before
+    assert stored(demo) == (changed, before)[back]
 
 
 def test_accounts_are_imported_after_a_preview(demo: Daemon, open_page: Open) -> None:
