@@ -35,7 +35,7 @@ class Admin:
 
     def __init__(self, daemon: Daemon, static: Path) -> None:
         overview = Overview(daemon, Epochs(steady_seconds).now)
-        self._live = LiveEvents(overview, daemon.recent.listen)
+        self._live = LiveEvents(overview, daemon.recent)
         queries = QueryApi(daemon, overview, self._live)
         writing = SettingsApi(daemon.settings_file)
         captures = Captures(daemon)

@@ -6,13 +6,14 @@ Nothing is computed while no page is open.
 import asyncio
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 
 from switchyard.exchange import Exchange
 from switchyard.protocols import sse
+from switchyard.store.recent import RecentExchanges
 from switchyard.web.answers import Json
 from switchyard.web.overview import Overview
 from switchyard.web.request_view import exchange_row
@@ -35,11 +36,9 @@ class TooManyReaders(Exception):
 class LiveEvents:
     """One log of events; each reader has its position in it."""
 
-    def __init__(
-        self, overview: Overview, listen: Callable[[Callable[[Exchange], None]], Callable[[], None]]
-    ) -> None:
+    def __init__(self, overview: Overview, recent: RecentExchanges) -> None:
         self._overview = overview
-        self._listen = listen
+        self._recent = recent
         self._events: deque[tuple[int, bytes]] = deque(maxlen=KEPT_EVENTS)
         self._last = 0
         self._news = asyncio.Event()
@@ -47,6 +46,7 @@ class LiveEvents:
         self._ticker: asyncio.Task[None] | None = None
         self._state: Json = {}
         self._rows: dict[str, Json] = {}
+        """the running requests as they were reported last"""
         self._closed = False
 
     async def follow(self, resume: str) -> AsyncIterator[bytes]:
@@ -99,8 +99,8 @@ class LiveEvents:
         # events without readers were not recorded: returning readers start again
         self._events.clear()
         self._last += 1
-        self._state = {}
-        self._unlisten = self._listen(self._publish_row)
+        self._state, self._rows = {}, {}
+        self._unlisten = self._recent.listen(self._publish_row)
         self._ticker = asyncio.create_task(self._tick())
 
     def _end(self) -> None:
@@ -112,10 +112,9 @@ class LiveEvents:
     async def _tick(self) -> None:
         while True:
             state = await self._overview.state()
-            for row in state["running"]:
-                if self._rows.get(row["id"]) not in (None, row):
-                    self._publish("request", row)
-                self._rows[row["id"]] = row
+            for exchange in self._recent.running():
+                if self._rows.get(exchange.id) != exchange_row(exchange):
+                    self._publish_row(exchange)
             known = {name: value for name, value in state.items() if name not in VOLATILE}
             known["routes"] = {client: route | {"at": None} for client, route in state["routes"].items()}
             if known != self._state:

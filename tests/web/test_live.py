@@ -8,8 +8,25 @@ from typing import Any, cast
 import pytest
 
 from switchyard.exchange import Exchange
+from switchyard.store.recent import RecentExchanges
 from switchyard.web.live import MAX_READERS, LiveEvents, TooManyReaders
 from switchyard.web.overview import Overview
+
+
+class Recent(RecentExchanges):
+    """Counts its listeners."""
+
+    listeners = 0
+
+    def listen(self, listener: Callable[[Exchange], None]) -> Callable[[], None]:
+        stop = super().listen(listener)
+        self.listeners += 1
+
+        def end() -> None:
+            self.listeners -= 1
+            stop()
+
+        return end
 
 
 class Scene:
@@ -19,23 +36,22 @@ class Scene:
 
     def __init__(self) -> None:
         self.reported: dict[str, Any] = {"running": [], "routes": {}, "now": 0, "number": 1}
-        self.listeners: list[Callable[[Exchange], None]] = []
+        self.recent = Recent()
+        self.meanwhile: Callable[[], None] = lambda: None
 
     async def state(self) -> dict[str, Any]:
         self.reported["now"] += 1
+        self.meanwhile()
         return dict(self.reported)
 
-    def listen(self, listener: Callable[[Exchange], None]) -> Callable[[], None]:
-        self.listeners.append(listener)
-        return lambda: self.listeners.remove(listener)
-
-    def happen(self, id: str) -> None:
-        for listener in self.listeners:
-            listener(Exchange(id=id, at=1.0, client_protocol="chat", requested_model="m"))
+    def happen(self, id: str) -> Exchange:
+        exchange = Exchange(id=id, at=1.0, client_protocol="chat", requested_model="m")
+        self.recent.begun(exchange)
+        return exchange
 
 
 def events_of(scene: Scene) -> LiveEvents:
-    return LiveEvents(cast(Overview, scene), scene.listen)
+    return LiveEvents(cast(Overview, scene), scene.recent)
 
 
 def read(record: bytes) -> tuple[str, str, Any]:
@@ -64,11 +80,53 @@ def test_a_new_page_gets_the_state_and_then_what_happens() -> None:
         scene.happen("x1")
         found = first + await take(stream, 1)
         await closed(stream)
-        assert scene.listeners == []
+        assert scene.recent.listeners == 0
         return found
 
     kinds = [(kind, reported.get("id")) for _, kind, reported in asyncio.run(scenario())]
     assert kinds == [("state", None), ("state", None), ("request", "x1")]
+
+
+def test_a_request_that_was_running_before_is_reported_as_it_is_and_whenever_it_changes() -> None:
+    """The page may have loaded its list before the request was held, and nothing else says that it is."""
+
+    async def scenario() -> list[tuple[str, str, Any]]:
+        scene = Scene()
+        exchange = scene.happen("x0")
+        stream = events_of(scene).follow("")
+        found = await take(stream, 3)
+        exchange.requested_model = "other"
+        found += await take(stream, 1)
+        await closed(stream)
+        return found
+
+    requests = [(row["id"], row["model"]) for _, kind, row in asyncio.run(scenario()) if kind == "request"]
+    assert requests == [("x0", "m"), ("x0", "other")]
+
+
+def test_a_request_that_ends_while_the_state_is_read_is_not_reported_as_running_afterwards() -> None:
+    async def scenario() -> list[tuple[str, str, Any]]:
+        scene = Scene()
+        exchange = scene.happen("x0")
+
+        def end() -> None:
+            scene.meanwhile = lambda: None
+            exchange.duration = 1.0
+            scene.recent.ended(exchange)
+
+        stream = events_of(scene).follow("")
+        await take(stream, 3)
+        scene.meanwhile = end
+        found = await take(stream, 1)
+        scene.happen("x1")
+        found += await take(stream, 1)
+        await closed(stream)
+        return found
+
+    assert [(row["id"], row["duration"]) for _, _, row in asyncio.run(scenario())] == [
+        ("x0", 1.0),
+        ("x1", None),
+    ]
 
 
 def test_an_unchanged_state_is_reported_once() -> None:
