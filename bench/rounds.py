@@ -80,7 +80,7 @@ class Plan:
 
 
 FULL = Plan(rounds=3, budget_seconds=240, limit_seconds=370, slow_streams=1000, slow_seconds=5)
-QUICK = Plan(rounds=1, budget_seconds=26, limit_seconds=90, slow_streams=200, slow_seconds=1.5)
+QUICK = Plan(rounds=1, budget_seconds=26, limit_seconds=140, slow_streams=200, slow_seconds=1.5)
 
 
 @dataclass

@@ -3,7 +3,7 @@
     python bench/peers.py            once: installs the programs to compare with
     python bench/run.py              both tables of goals, in less than ten minutes
     python bench/run.py --runs 2     the same twice, for a release
-    python bench/run.py --quick      the same in three minutes, with more noise and a shorter pause
+    python bench/run.py --quick      the same in four minutes, with more noise and a shorter pause
     python bench/run.py --growth     how cost grows with bodies, streams, upstreams, rules, journal and events
     python bench/run.py --fairness   how large requests and fast streams delay others
     python bench/run.py --views      what the dashboard's views cost with 2,000,000 journal lines and 500 upstreams
