@@ -193,6 +193,8 @@ class PassthroughStream:
 
         Nor does it get an error that it would not take for one, or what follows: the break is reported instead.
         """
+        if records.find(b"{") < 0 and not _has_content(records):
+            return records
         kept: list[bytes] = []
         hidden = False
         may_skip = not (self._reads_calls or self._failed_oddly or self._is_over)
