@@ -156,7 +156,8 @@ class SettingsFile:
                         known = seen
                         await self._reread()
                     elif self.faults:
-                        self._keep_if_possible(self._content)
+                        with self._busy:
+                            self._keep_if_possible(self._content)
         finally:
             self._announce = _nothing
 
