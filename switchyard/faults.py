@@ -80,7 +80,7 @@ class Inspection:
         fields = fields_of(kind)
         unknown = [name for name in raw if name not in fields and not name.startswith("$")]
         for name in unknown:
-            where = located(child(path, name), *self._place(child(path, name)))
+            where = self.where(child(path, name))
             hint = nearest(name, fields.keys() - raw.keys())
             self.warnings.append(f"{where}: unknown field, kept without effect{hint}")
         for name, (hint, required) in fields.items():
@@ -149,6 +149,10 @@ class Inspection:
 
     def _add(self, path: str, expected: str, found: str) -> None:
         self.faults.append(Fault(path, expected, found, *self._place(path)))
+
+    def where(self, path: str) -> str:
+        """The path, with its position in the text of the file."""
+        return located(path, *self._place(path))
 
     def _place(self, path: str) -> Place | tuple[None, None]:
         """The position of the value, else of its parent: it may be missing, or its name be a secret."""

@@ -21,7 +21,7 @@ from switchyard.faults import (
     shown,
 )
 from switchyard.protocols.capabilities import Capabilities
-from switchyard.protocols.names import ProtocolName, account_name, is_glob
+from switchyard.protocols.names import LONG_CONTEXT_SUFFIX, ProtocolName, account_name, is_glob
 from switchyard.settings import (
     DEMO_URL,
     DIRECT,
@@ -61,10 +61,32 @@ def parse(document: dict[str, Any], places: Places = nowhere) -> Parsed:
     inspection.struct(Settings, document, "$")
     if isinstance(document, dict):
         inspection.note("$.routes", _unknown_upstreams(document))
-    warnings = tuple(inspection.warnings)
     if inspection.faults:
-        raise SettingsError(tuple(inspection.faults), warnings)
-    return Parsed(msgspec.convert(document, Settings), warnings)
+        raise SettingsError(tuple(inspection.faults), tuple(inspection.warnings))
+    settings = msgspec.convert(document, Settings)
+    unmatched = [
+        f"{inspection.where(path)}: no request matches, as [1m] is taken off the names that clients send"
+        for path, pattern in _patterns(settings)
+        if pattern.lower().endswith(LONG_CONTEXT_SUFFIX)
+    ]
+    return Parsed(settings, (*inspection.warnings, *unmatched))
+
+
+def _patterns(settings: Settings) -> Iterator[tuple[str, str]]:
+    """The path of each pattern for models that clients request, and the pattern."""
+    for index, upstream in enumerate(settings.upstreams):
+        is_list = isinstance(upstream.models, list)
+        for number, name in enumerate(upstream.models):
+            path = f"$.upstreams[{index}].models"
+            yield f"{path}[{number}]" if is_list else child(path, name, quoted=True), name
+    for index, rule in enumerate(settings.model_rules):
+        yield f"$.model_rules[{index}].from", rule.source
+    for index, route in enumerate(settings.routes):
+        path, wanted = f"$.routes[{index}].when.model", route.when.model
+        if isinstance(wanted, str):
+            yield path, wanted
+        else:
+            yield from ((f"{path}[{number}]", name) for number, name in enumerate(wanted))
 
 
 # --- checks beyond types ----------------------------------------------------

@@ -330,6 +330,31 @@ def test_unknown_fields_are_warned_of() -> None:
     )
 
 
+def test_a_name_that_no_request_can_match_is_warned_of() -> None:
+    document = {
+        "upstreams": [
+            entry(models={"claude-x[1m]": "long", "claude-x": "short[1m]"}),
+            entry(name="b", models=["glm-*[1M]", "glm-5"]),
+        ],
+        "model_rules": [{"from": "gpt-5[1m]", "to": "m"}, {"from": "gpt-5", "to": "m[1m]"}],
+        "routes": [
+            {"when": {"model": "claude-y[1m]"}, "model": "m"},
+            {"when": {"model": ["claude-y", "*[1m]"]}, "model": "m[1m]"},
+        ],
+    }
+    reason = "no request matches, as [1m] is taken off the names that clients send"
+    assert parse(document).warnings == tuple(
+        f"$.{path}: {reason}"
+        for path in (
+            'upstreams[0].models["claude-x[1m]"]',
+            "upstreams[1].models[0]",
+            "model_rules[0].from",
+            "routes[0].when.model",
+            "routes[1].when.model[1]",
+        )
+    )
+
+
 @pytest.mark.parametrize("url", ["htp://h/v1?key=hidden", ["http://h/v1?key=hidden"], "http://u:hidden@h:x"])
 def test_a_key_in_an_invalid_address_is_not_shown(url: Any) -> None:
     with pytest.raises(SettingsError) as caught:
