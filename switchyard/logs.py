@@ -17,7 +17,7 @@ from typing import TextIO, cast
 
 from switchyard.exchange import Exchange, Outcome
 from switchyard.protocols.neutral import Usage
-from switchyard.store.files import AT_ONCE
+from switchyard.store.files import AT_ONCE, is_in_place
 
 FILE_BYTES = 5 * 1024 * 1024
 FILES_KEPT = 3
@@ -127,8 +127,6 @@ class _Collector(logging.Handler):
 
 def _destinations(folder: Path) -> list[Place]:
     """The console and the rotating file, each with the format of its lines."""
-    with suppress(OSError):  # reported when the file is written
-        folder.mkdir(mode=0o700, exist_ok=True)
     file = _LogFile(
         folder / "switchyard.log",
         maxBytes=FILE_BYTES,
@@ -180,9 +178,19 @@ class _Console(logging.StreamHandler[TextIO]):
 
 
 class _LogFile(logging.handlers.RotatingFileHandler):
-    """Readable only by its owner. If the disk refuses writes, lines are lost, which is reported once."""
+    """Readable only by its owner. If the disk refuses writes, lines are lost, which is reported once.
+
+    After the file was deleted or moved the next lines begin a new one.
+    """
 
     _logged = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.stream is not None and not is_in_place(self.baseFilename, self.stream.fileno()):
+            with suppress(OSError):
+                self.stream.close()
+            self.stream = None  # opened anew
+        super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:
         reason = getattr(sys.exc_info()[1], "strerror", None) or str(sys.exc_info()[1])
@@ -195,6 +203,9 @@ class _LogFile(logging.handlers.RotatingFileHandler):
             super().close()
 
     def _open(self) -> TextIOWrapper:
+        with suppress(OSError):  # reported when the file is opened
+            Path(self.baseFilename).parent.mkdir(mode=0o700, exist_ok=True)
+
         def opener(path: str, flags: int) -> int:
             return os.open(path, flags | AT_ONCE, 0o600)
 

@@ -1,6 +1,8 @@
 """The log uses plain lines, whatever text comes from upstreams and clients."""
 
 import logging
+import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -88,6 +90,31 @@ def test_a_file_that_cannot_be_written_is_reported_once_and_the_console_continue
         str(folder / "switchyard.log"),
         "second",
     ]
+
+
+def moved(folder: Path) -> None:
+    (folder / "switchyard.log").rename(folder / "switchyard.log.old")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps open files where they are")
+@pytest.mark.parametrize("remove", [shutil.rmtree, moved])
+def test_lines_after_the_file_was_deleted_or_moved_are_in_a_new_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], remove: Callable[[Path], None]
+) -> None:
+    folder = tmp_path / "logs"
+    logs = Logs(folder)
+    logs.start()
+    log = logging.getLogger("switchyard.test")
+    log.warning("first")
+    while not (folder / "switchyard.log").exists() or not (folder / "switchyard.log").read_text():
+        time.sleep(0.01)
+    remove(folder)
+    log.warning("second")
+    logs.stop()
+
+    lines = (folder / "switchyard.log").read_text().splitlines()
+    assert [line.split(" ", 2)[2] for line in lines] == ["WARNING second"]
+    assert "cannot be written" not in capsys.readouterr().err
 
 
 def test_a_long_model_name_is_cut() -> None:

@@ -92,6 +92,14 @@ def ensure_folder(path: Path) -> Path:
     return path
 
 
+def is_in_place(path: str | Path, handle: int) -> bool:
+    """False if the open file was deleted, moved or replaced since."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(handle))
+    except OSError:
+        return False
+
+
 def is_open(path: Path) -> bool:
     """True if other users of this machine have access to the file."""
     try:

@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from switchyard.plural import plural
-from switchyard.store.files import NotAFile, ensure_folder, open_file
+from switchyard.store.files import NotAFile, ensure_folder, is_in_place, open_file
 from switchyard.store.journal_line import Line, decode_line
 
 Position = dict[str, int]
@@ -236,15 +236,9 @@ class Journal:
 
     def refresh(self) -> None:
         """Close a file that was moved away, so that the next line creates a new one."""
-        if self._handle is None or self._waiting:
+        if self._handle is None or self._waiting or is_in_place(self.folder / self._file, self._handle):
             return
-        try:
-            there = os.stat(self.folder / self._file)
-        except OSError:
-            self._shut()
-            return
-        if not os.path.samestat(there, os.fstat(self._handle)):
-            self._shut()
+        self._shut()
 
     def sync(self) -> None:
         """Flush the lines to the disk. May run in a thread."""
