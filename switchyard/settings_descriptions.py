@@ -90,7 +90,11 @@ FIELDS: dict[str, dict[str, About]] = {
         ),
         "enabled": About("false: never used.", False),
         "weekdays": About("The days on which it may be used, local time.", ["mon", "tue"]),
-        "hours": About("When it may be used, local time; may cross midnight. Empty: always.", "08:00-23:30"),
+        "hours": About(
+            "When it may be used, local time; may cross midnight, and the hours after it belong to the next weekday. "
+            "Empty: always.",
+            "08:00-23:30",
+        ),
         "priority": About(
             "A larger number is tried first. Absent: the order of the list, as 50. "
             "New conversations are spread over upstreams with the same number.",
@@ -272,7 +276,10 @@ FIELDS: dict[str, dict[str, About]] = {
         ),
         "client_key": About("The name of the client's key in client_keys.", "my laptop"),
         "weekdays": About("Local days.", ["sat", "sun"]),
-        "hours": About("Local time; may cross midnight.", "22:00-06:00"),
+        "hours": About(
+            "Local time; may cross midnight, and the hours after it belong to the next weekday.",
+            "22:00-06:00",
+        ),
     },
     "Failover": {
         "error_threshold": About("The number of consecutive failures that start a cooldown.", 5, "failures"),

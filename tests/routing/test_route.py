@@ -93,7 +93,7 @@ def test_hours_hold_in_local_time_and_may_cross_midnight(
     assert bool(names(route(settings({"hours": hours}), now=now))) is serves
 
 
-def test_hours_across_midnight_belong_to_the_day_on_which_they_begin() -> None:
+def test_hours_after_midnight_belong_to_the_weekday_that_begins_there() -> None:
     tuesday_night = Moment(datetime(2026, 11, 17, 2, 0, tzinfo=UTC), 0.0)
     found = route(settings({"hours": "22:00-06:00", "weekdays": ["tue"]}), now=tuesday_night)
     assert names(found) == ["u0"]
