@@ -16,6 +16,7 @@ from switchyard.protocols.effort import EFFORTS
 from switchyard.protocols.facts import Facts, Program
 from switchyard.protocols.names import THINKING_SUFFIX, ProtocolName
 from switchyard.protocols.passthrough.peek import ABSENT, Document, Members
+from switchyard.protocols.repair.messages.signs import EFFORT
 from switchyard.protocols.request_summary import RequestSummary
 from switchyard.protocols.wire import UNREADABLE, entries, fields, parsed_object, text
 
@@ -42,6 +43,8 @@ IMAGE = re.compile(rb'"type"\s*:\s*"(?:image|image_url|input_image)"')
 """quotes within texts are escaped: only a block matches"""
 IMAGE_SIGN = re.compile(rb'g(?:e"|e_url")')
 """in each of them; found several times as fast, as it begins with one rare letter"""
+MAY_HOLD_IMAGES = frozenset({"image", "image_url", "input_image", "document"})
+"""without these blocks a conversation has no image; a document may consist of others"""
 DIRECTORIES = (
     re.compile(rb"Primary working directory: ((?:[^\\\"\n<]|\\[\\/\"u])+)"),
     re.compile(rb"<cwd>((?:[^\\\"<]|\\[\\/\"u])+)</cwd>"),
@@ -165,12 +168,14 @@ def effort_of(given: Given) -> str:
     has_own = not (
         members.output_config is ABSENT and members.reasoning_effort is ABSENT and members.reasoning is ABSENT
     )
-    if not has_own and CONFIGURED not in given.body:
-        return ""
-    document = given.document
+    document, signs = given.document, given.summary.signs
     own = _effort_in(document) if has_own else ""
-    if given.body.count(CONFIGURED) <= ("output_config" in document):
-        return own  # it stands in no message
+    if signs is not None:
+        is_inside = EFFORT in signs
+    else:
+        is_inside = given.body.count(CONFIGURED) > ("output_config" in document)
+    if not is_inside:
+        return own
     inside = (_effort_in(fields(message)) for message in reversed(entries(document.get("messages"))))
     return next((effort for effort in inside if effort), own)
 
@@ -195,7 +200,9 @@ def only_searches(given: Given) -> bool:
 
 def has_images(given: Given) -> bool:
     """Anywhere in the conversation."""
-    members = given.summary.members
+    members, signs = given.summary.members, given.summary.signs
+    if signs is not None and signs.isdisjoint(MAY_HOLD_IMAGES):
+        return False
     for raw in (members.messages, members.input):
         if raw is not ABSENT and IMAGE_SIGN.search(raw) and IMAGE.search(raw):
             return True

@@ -111,7 +111,9 @@ class AnswerMemory:
             del body[PREVIOUS]
         encoded = msgspec.json.encode(body)
         return replace(
-            request, body=encoded, summary=replace(request.summary, members=watched_members(encoded))
+            request,
+            body=encoded,
+            summary=replace(request.summary, members=watched_members(encoded), signs=None),
         )
 
     def _conversation(self, id: str, issuer: str) -> list[Json] | None:

@@ -89,7 +89,9 @@ class CallLedger:
             return request
         encoded = msgspec.json.encode({**body, "messages": messages})
         return replace(
-            request, body=encoded, summary=replace(request.summary, members=watched_members(encoded))
+            request,
+            body=encoded,
+            summary=replace(request.summary, members=watched_members(encoded), signs=None),
         )
 
     def _knows_any(self, body: bytes) -> bool:

@@ -31,6 +31,12 @@ def facts(
     return read_facts(protocol, read_request_summary(protocol, raw, headers), headers, raw, wanted, **more)
 
 
+def facts_of_client(protocol: ProtocolName, body: dict[str, Any]) -> Facts:
+    """Of a body as clients send it, without blanks."""
+    raw = json.dumps({"model": "m", **body}, separators=(",", ":")).encode()
+    return read_facts(protocol, read_request_summary(protocol, raw, {}), {}, raw, BODY_FACTS)
+
+
 def said(*texts: str) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": [{"type": "text", "text": text}]} for text in texts]}
 
@@ -191,6 +197,30 @@ def test_images_are_found_anywhere_in_the_conversation(
     history = "input" if protocol == "responses" else "messages"
     body = {history: [{"role": "user", "content": content}, {"role": "user", "content": "go on"}]}
     assert facts(protocol, body).images is images
+
+
+@pytest.mark.parametrize(
+    ("content", "images"),
+    [
+        ([{"type": "text", "text": "no image"}], False),
+        ([{"type": "image", "source": {}}], True),
+        ([{"type": "tool_result", "content": [{"type": "image", "source": {}}]}], True),
+        ([{"type": "document", "source": {"type": "content", "content": [{"type": "image"}]}}], True),
+        ([{"type": "document", "source": {"type": "text", "data": "x"}}], False),
+        ([{"type": "tool_use", "id": "t", "name": "Draw", "input": {"type": "image"}}], False),
+    ],
+)
+def test_images_are_found_in_a_large_conversation(content: Any, images: bool) -> None:
+    body = said("x" * 100_000)
+    body["messages"].append({"role": "user", "content": content})
+    assert facts_of_client("messages", body).images is images
+
+
+def test_the_effort_of_the_turn_is_found_in_a_large_conversation() -> None:
+    body = {"output_config": {"effort": "low"}, **said("x" * 100_000), "stream": True}
+    assert facts_of_client("messages", body).effort == "low"
+    body["messages"].append({"role": "system", "content": "x", "output_config": {"effort": "max"}})
+    assert facts_of_client("messages", body).effort == "max"
 
 
 @pytest.mark.parametrize(

@@ -74,9 +74,13 @@ class Document(MutableMapping[str, Any]):
     What a member holds is therefore never changed in place: a new value is set. Reading raises what msgspec raises.
     """
 
-    def __init__(self, body: bytes, watched: Members | None = None) -> None:
+    def __init__(
+        self, body: bytes, watched: Members | None = None, signs: frozenset[str] | None = None
+    ) -> None:
         self.body = body
         self.watched = watched_members(body) if watched is None else watched
+        self.signs = signs
+        """those of the repairs in its history, if they are known"""
         self._every: dict[str, msgspec.Raw] | None = None
         self._decoded: dict[str, Any] = {}
         self._set: dict[str, Any] = {}

@@ -71,7 +71,7 @@ def prepare(
     `stripped`: signatures; None: all thinking of earlier turns. Raises BadRequest.
     """
     try:
-        document = Document(body, summary.members)
+        document = Document(body, summary.members, summary.signs)
         body, losses = repaired(TABLES[protocol], document, target, thinking=thinking, stripped=stripped)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise BadRequest(f"the request body cannot be read: {str(error)[:120]}") from None

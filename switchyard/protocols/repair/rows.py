@@ -68,6 +68,8 @@ class Table(msgspec.Struct, frozen=True, eq=False):
 
     def _signs(self, document: Document) -> frozenset[str] | None:
         """None where the conversation has no usual form: then anything may be in it."""
+        if document.signs is not None:
+            return document.signs
         try:
             return frozenset(self.signs_in(document))
         except UNREADABLE:

@@ -35,7 +35,7 @@ class _Message(msgspec.Struct, gc=False):
     output_config: msgspec.Raw = ABSENT
 
 
-_decode_messages = msgspec.json.Decoder(list[_Message]).decode
+decode_messages = msgspec.json.Decoder(list[_Message]).decode
 _inner_of = msgspec.json.Decoder(list[_Inner | Scalar]).decode
 SIGNS = ("system", "effort", "carrier", "error", "search", "made search", "marks", "surplus marks")
 """beside the types of all blocks"""
@@ -45,8 +45,12 @@ EMPTY_SEAL = re.compile(rb'"encrypted_(?:content|index)"\s*:\s*""')
 
 
 def signs_in(document: Document) -> Iterator[str]:
+    return find_signs(document, decode_messages(document.raw("messages") or b"[]"))
+
+
+def find_signs(document: Document, messages: list[_Message]) -> Iterator[str]:
     parts: list[_Part] = []
-    for message in _decode_messages(document.raw("messages") or b"[]"):
+    for message in messages:
         if message.role == "system":
             yield SYSTEM
         if message.output_config is not ABSENT:

@@ -1,0 +1,125 @@
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from switchyard.protocols.known_history import PLACE
+from switchyard.protocols.large_messages import BEHIND_BYTES, LEAST_BYTES, seen_at_once
+from switchyard.protocols.passthrough.peek import WATCHED, Document, Members, watched_members
+from switchyard.protocols.repair.messages.signs import signs_in
+from switchyard.protocols.request_summary import read_request_summary
+
+LONG = {"type": "text", "text": 'a \\ and a "quote" ' + "x" * LEAST_BYTES}
+MARK = {"type": "ephemeral"}
+CALL = {"type": "tool_use", "id": "t", "name": "Edit", "input": {"edits": [{"a": 1}], "model": "m"}}
+RESULT = {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "image"}], "cache_control": MARK}
+HISTORY = [{"role": "user", "content": [LONG]}, {"role": "assistant", "content": [CALL]}]
+HISTORY += [{"role": "user", "content": [RESULT]}]
+SYSTEM = [{"type": "text", "text": "You are", "cache_control": MARK}]
+SIGNS = frozenset({"text", "tool_use", "tool_result", "image", "marks"})
+
+
+def compact(*members: tuple[str, Any]) -> bytes:
+    """An object with these members, perhaps two of one name."""
+    return b"{%b}" % b",".join(
+        b'"%b":%b' % (name.encode(), msgspec.json.encode(one)) for name, one in members
+    )
+
+
+USUAL = compact(
+    ("model", "m"), ("messages", HISTORY), ("system", SYSTEM), ("max_tokens", 9), ("stream", True)
+)
+LAST = compact(("model", "m"), ("stream", True), ("messages", HISTORY))
+
+
+def in_two_scans(body: bytes) -> tuple[dict[str, bytes], set[str]]:
+    members = watched_members(body)
+    return _raw(members), set(signs_in(Document(body, members)))
+
+
+def _raw(members: Members) -> dict[str, bytes]:
+    return {name: bytes(raw) for name in WATCHED if (raw := members.get(name)) is not None}
+
+
+def test_members_and_signs_of_the_usual_form_are_seen_at_once() -> None:
+    for body in (
+        USUAL,
+        LAST,
+        LAST + b"\n",
+        json.dumps(json.loads(USUAL)).replace(': [{"role', ':[{"role').encode(),
+    ):
+        seen = seen_at_once(body)
+        assert seen is not None
+        assert (_raw(seen[0]), set(seen[1])) == in_two_scans(body)
+        assert seen[1] == SIGNS
+        assert read_request_summary("messages", body, {}).signs == SIGNS
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        compact(("model", "m"), ("messages", HISTORY[:0])),
+        compact(("model", "m"), ("messages", HISTORY), ("messages", [])),
+        compact(("model", "m"), ("metadata", {"messages": HISTORY, "model": "x"}), ("messages", [])),
+        compact(("model", "m"), ("messages", HISTORY), ("tools", [{"name": "x" * BEHIND_BYTES}])),
+        compact(("model", "m"), ("messages", [PLACE])),
+        compact(("model", "m"), ("messages", PLACE), ("system", [LONG])),
+        USUAL.replace(b'"messages"', b'"m\\u0065ssages"'),
+        USUAL.replace(b'"messages":[', b'"messages" : ['),
+        USUAL.replace(b'"system"', b'"s\\u0079stem"'),
+        LAST[:-1],
+        LAST + b"}",
+        LAST.replace(b'"role":"user"', b'"role":"user'),
+        LAST.replace(b'"role":"user"', b'"role":["user"]'),
+        LAST.replace(b"xxx", b"x\nx", 1),
+        b"[%b]" % USUAL,
+        b'"%b"' % (b"x" * LEAST_BYTES),
+    ],
+)
+def test_another_form_is_left_to_two_scans(body: bytes) -> None:
+    assert seen_at_once(body) is None
+
+
+def test_what_only_looks_like_the_end_of_the_history_is_not_taken_for_it() -> None:
+    call = {**CALL, "input": {"edits": [{"system": []}], "system": [{"a": [{}]}], "stream": 1}}
+    body = compact(("messages", [*HISTORY, {"role": "assistant", "content": [call]}]), ("stream", False))
+    seen = seen_at_once(body)
+    assert seen is not None
+    assert (_raw(seen[0]), set(seen[1])) == in_two_scans(body)
+
+
+def test_small_requests_and_those_of_other_protocols_are_not_looked_at() -> None:
+    small = compact(("model", "m"), ("messages", [{"role": "user", "content": [CALL]}]))
+    assert read_request_summary("messages", small, {}).signs is None
+    assert read_request_summary("chat", USUAL, {}).signs is None
+
+
+PIECES = (
+    b'"',
+    b"\\",
+    b"}",
+    b"]",
+    b"[",
+    b"{",
+    b",",
+    b":",
+    b'"messages":[',
+    b'}],"system":',
+    b'}],"stream":1',
+    b"}]}",
+)
+
+
+@given(st.data())
+def test_no_body_is_seen_otherwise_than_by_two_scans(data: st.DataObject) -> None:
+    body = USUAL.replace(b"x" * LEAST_BYTES, b"~")
+    for _ in range(data.draw(st.integers(0, 3))):
+        start = data.draw(st.integers(0, len(body)))
+        end = data.draw(st.integers(start, min(len(body), start + 30)))
+        body = body[:start] + b"".join(data.draw(st.lists(st.sampled_from(PIECES), max_size=3))) + body[end:]
+    body = body.replace(b"~", b"x" * LEAST_BYTES)
+    if (seen := seen_at_once(body)) is not None:
+        assert (_raw(seen[0]), set(seen[1])) == in_two_scans(body)
