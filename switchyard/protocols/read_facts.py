@@ -51,6 +51,8 @@ DIRECTORIES = (
 )
 """as it stands in a JSON text, up to the end of its line"""
 MAX_PROJECT_CHARS = 500
+PROJECT_BYTES = 256 * 1024
+"""clients state it at the beginning: further inside of the conversation it is not looked for"""
 PROJECT = frozenset({"project"})
 
 
@@ -213,7 +215,7 @@ def project_of(protocol: ProtocolName, members: Members) -> str:
     """The working directory of Claude Code or Codex; "" if the request does not state it."""
     pattern = DIRECTORIES[0 if protocol == "messages" else 1]
     for raw in (members.system, members.messages, members.input):
-        found = None if raw is ABSENT else pattern.search(raw)
+        found = None if raw is ABSENT else pattern.search(memoryview(raw)[:PROJECT_BYTES])
         if found is not None:
             path = msgspec.json.decode(b'"' + found[1] + b'"', type=str)
             return path.strip()[:MAX_PROJECT_CHARS]

@@ -249,6 +249,12 @@ def test_the_project_is_the_working_directory(
     assert facts(protocol, body).project == project
 
 
+def test_the_project_is_not_looked_for_far_inside_of_a_conversation() -> None:
+    assert facts("messages", said("x" * 250_000, REMINDER)).project
+    assert not facts("messages", said("x" * 300_000, REMINDER)).project
+    assert facts("messages", {"system": REMINDER, **said("x" * 300_000)}).project
+
+
 def test_only_what_is_wanted_is_read_from_the_body() -> None:
     body = {
         **said(REMINDER),
