@@ -111,9 +111,7 @@ class AnswerMemory:
             del body[PREVIOUS]
         encoded = msgspec.json.encode(body)
         return replace(
-            request,
-            body=encoded,
-            summary=replace(request.summary, members=watched_members(encoded), signs=None),
+            request, body=encoded, summary=replace(request.summary, members=watched_members(encoded))
         )
 
     def _conversation(self, id: str, issuer: str) -> list[Json] | None:

@@ -89,9 +89,7 @@ class CallLedger:
             return request
         encoded = msgspec.json.encode({**body, "messages": messages})
         return replace(
-            request,
-            body=encoded,
-            summary=replace(request.summary, members=watched_members(encoded), signs=None),
+            request, body=encoded, summary=replace(request.summary, members=watched_members(encoded))
         )
 
     def _knows_any(self, body: bytes) -> bool:

@@ -80,8 +80,8 @@ def _signs_of(document: Document, parts: list[_Part], inside: list[_Inner]) -> I
     yield from map(str, types | _types_of(inside))
     if any([part.is_error is not ABSENT for part in parts]):
         yield ERROR
-    seals = [seal for part in parts for seal in (part.signature, part.data) if seal is not ABSENT]
-    if any(begins_with(seal, CARRIED) for seal in seals):
+    sealed = [part for part in parts if part.signature is not ABSENT or part.data is not ABSENT]
+    if any(begins_with(part.signature, CARRIED) or begins_with(part.data, CARRIED) for part in sealed):
         yield CARRIER
     if not types.isdisjoint(SEARCH_BLOCKS):
         yield SEARCH
