@@ -19,8 +19,16 @@ END = re.compile(rb'\}\](?=\s*(?:\}\s*\Z|,\s*"(?:%b)"\s*:))' % "|".join(sorted(W
 MAX_ENDS = 8
 
 
-def seen_at_once(body: bytes) -> tuple[Members, frozenset[str]] | None:
-    """The members and the signs; None for a body that is small, or has another form than clients send."""
+class Seen(msgspec.Struct, frozen=True):
+    """The messages begin at `start` of this very body, and have these signs."""
+
+    body: bytes
+    start: int
+    signs: frozenset[str]
+
+
+def seen_at_once(body: bytes) -> tuple[Members, Seen] | None:
+    """The members and the rest; None for a body that is small, or has another form than clients send."""
     start = body.find(START, 0, NAME_WITHIN) + len(START) - 1
     if len(body) < LEAST_BYTES or start < len(START):
         return None
@@ -31,9 +39,10 @@ def seen_at_once(body: bytes) -> tuple[Members, frozenset[str]] | None:
     messages = msgspec.Raw(memoryview(body)[start:end])
     members = replace(members, messages=messages)
     try:
-        return members, frozenset(find_signs(Document(body, members), decode_messages(messages)))
+        signs = frozenset(find_signs(Document(body, members), decode_messages(messages)))
     except UNREADABLE:
         return None
+    return members, Seen(body, start, signs)
 
 
 def _without_history(body: bytes, start: int) -> tuple[Members, int] | None:

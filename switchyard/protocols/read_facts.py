@@ -14,6 +14,7 @@ import msgspec
 from switchyard.protocols.client_program import ClientProgram
 from switchyard.protocols.effort import EFFORTS
 from switchyard.protocols.facts import Facts, Program
+from switchyard.protocols.large_messages import Seen
 from switchyard.protocols.names import THINKING_SUFFIX, ProtocolName
 from switchyard.protocols.passthrough.peek import ABSENT, Document, Members
 from switchyard.protocols.repair.messages.signs import EFFORT
@@ -97,6 +98,10 @@ class Given(msgspec.Struct, frozen=True, dict=True):
     def document(self) -> Document:
         return Document(self.body, self.summary.members)
 
+    @property
+    def seen(self) -> Seen | None:
+        return self.summary.seen_in(self.body)
+
 
 def project_stated(protocol: ProtocolName, summary: RequestSummary) -> str:
     """The project of a known program; "" for others. Never an error."""
@@ -170,10 +175,10 @@ def effort_of(given: Given) -> str:
     has_own = not (
         members.output_config is ABSENT and members.reasoning_effort is ABSENT and members.reasoning is ABSENT
     )
-    document, signs = given.document, given.summary.signs
+    document, seen = given.document, given.seen
     own = _effort_in(document) if has_own else ""
-    if signs is not None:
-        is_inside = EFFORT in signs
+    if seen is not None:
+        is_inside = EFFORT in seen.signs
     else:
         is_inside = given.body.count(CONFIGURED) > ("output_config" in document)
     if not is_inside:
@@ -202,8 +207,8 @@ def only_searches(given: Given) -> bool:
 
 def has_images(given: Given) -> bool:
     """Anywhere in the conversation."""
-    members, signs = given.summary.members, given.summary.signs
-    if signs is not None and signs.isdisjoint(MAY_HOLD_IMAGES):
+    members, seen = given.summary.members, given.seen
+    if seen is not None and seen.signs.isdisjoint(MAY_HOLD_IMAGES):
         return False
     for raw in (members.messages, members.input):
         if raw is not ABSENT and IMAGE_SIGN.search(raw) and IMAGE.search(raw):

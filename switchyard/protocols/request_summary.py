@@ -8,7 +8,7 @@ import msgspec
 from switchyard.protocols.client_program import ClientProgram, program_of
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.known_history import members_along
-from switchyard.protocols.large_messages import seen_at_once
+from switchyard.protocols.large_messages import Seen, seen_at_once
 from switchyard.protocols.message_memory import Beginning, MessageMemory
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.passthrough.peek import ABSENT, Members, watched_members
@@ -39,8 +39,12 @@ class RequestSummary(msgspec.Struct, frozen=True):
     """the watched members as they stand in the body, each only a view of it: a client may put megabytes into any"""
     beginning: Beginning | None = None
     """the known part of the history of this very body"""
-    signs: frozenset[str] | None = None
-    """those of the repairs in the history, if they were seen with its `members`"""
+    seen: Seen | None = None
+    """what was seen of this very body together with its `members`"""
+
+    def seen_in(self, body: bytes) -> Seen | None:
+        """What was seen, unless that was in another body."""
+        return self.seen if self.seen is not None and self.seen.body is body else None
 
 
 TOO_LONG = f"model: longer than {MAX_MODEL_CHARS} characters"
@@ -70,9 +74,9 @@ def read_request_summary(
 ) -> RequestSummary:
     """What the request wants. Raises BadRequest with one sentence that names the field."""
     along = None if memory is None else members_along(protocol, body, memory)
-    seen = seen_at_once(body) if along is None and protocol == "messages" else None
+    at_once = seen_at_once(body) if along is None and protocol == "messages" else None
     try:
-        members, beginning = along or (seen[0] if seen else watched_members(body), None)
+        members, beginning = along or (at_once[0] if at_once else watched_members(body), None)
         if len(members.model) > MAX_VALUE_BYTES:
             raise BadRequest(TOO_LONG, "model")
         model, stream, options = map(_value, (members.model, members.stream, members.stream_options))
@@ -97,7 +101,7 @@ def read_request_summary(
         program=program_of(protocol, headers),
         members=members,
         beginning=beginning,
-        signs=seen[1] if seen else None,
+        seen=at_once[1] if at_once else None,
     )
 
 

@@ -248,7 +248,7 @@ def _changed(request: ClientRequest, changes: Changes) -> ClientRequest:
     """The request as if the client had sent it so. Raises BadRequest."""
     try:
         body = with_changes(request.protocol, request.body, *changes)
-        summary = replace(request.summary, members=watched_members(body), signs=None)
+        summary = replace(request.summary, members=watched_members(body))
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise BadRequest(f"the request body cannot be read: {str(error)[:120]}") from None
     return replace(request, body=body, summary=summary)

@@ -115,4 +115,4 @@ class Tape:
 def _kept(request: ClientRequest) -> ClientRequest:
     """Without remembered messages, which are not counted here, and without views of a body that is not kept."""
     members = request.summary.members if request.body else Members()
-    return replace(request, summary=replace(request.summary, members=members, beginning=None))
+    return replace(request, summary=replace(request.summary, members=members, beginning=None, seen=None))

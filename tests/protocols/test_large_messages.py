@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from switchyard.protocols.known_history import PLACE
-from switchyard.protocols.large_messages import BEHIND_BYTES, LEAST_BYTES, seen_at_once
+from switchyard.protocols.large_messages import BEHIND_BYTES, LEAST_BYTES, Seen, seen_at_once
 from switchyard.protocols.passthrough.peek import WATCHED, Document, Members, watched_members
 from switchyard.protocols.repair.messages.signs import signs_in
 from switchyard.protocols.request_summary import read_request_summary
@@ -40,6 +40,11 @@ def in_two_scans(body: bytes) -> tuple[dict[str, bytes], set[str]]:
     return _raw(members), set(signs_in(Document(body, members)))
 
 
+def _found(members: Members, seen: Seen) -> tuple[dict[str, bytes], set[str]]:
+    assert seen.body.startswith(bytes(members.messages), seen.start)
+    return _raw(members), set(seen.signs)
+
+
 def _raw(members: Members) -> dict[str, bytes]:
     return {name: bytes(raw) for name in WATCHED if (raw := members.get(name)) is not None}
 
@@ -53,9 +58,9 @@ def test_members_and_signs_of_the_usual_form_are_seen_at_once() -> None:
     ):
         seen = seen_at_once(body)
         assert seen is not None
-        assert (_raw(seen[0]), set(seen[1])) == in_two_scans(body)
-        assert seen[1] == SIGNS
-        assert read_request_summary("messages", body, {}).signs == SIGNS
+        assert _found(*seen) == in_two_scans(body)
+        assert seen[1] == Seen(body, body.index(b"[{"), SIGNS)
+        assert read_request_summary("messages", body, {}).seen == seen[1]
 
 
 @pytest.mark.parametrize(
@@ -88,13 +93,13 @@ def test_what_only_looks_like_the_end_of_the_history_is_not_taken_for_it() -> No
     body = compact(("messages", [*HISTORY, {"role": "assistant", "content": [call]}]), ("stream", False))
     seen = seen_at_once(body)
     assert seen is not None
-    assert (_raw(seen[0]), set(seen[1])) == in_two_scans(body)
+    assert _found(*seen) == in_two_scans(body)
 
 
 def test_small_requests_and_those_of_other_protocols_are_not_looked_at() -> None:
     small = compact(("model", "m"), ("messages", [{"role": "user", "content": [CALL]}]))
-    assert read_request_summary("messages", small, {}).signs is None
-    assert read_request_summary("chat", USUAL, {}).signs is None
+    assert read_request_summary("messages", small, {}).seen is None
+    assert read_request_summary("chat", USUAL, {}).seen is None
 
 
 PIECES = (
@@ -122,4 +127,4 @@ def test_no_body_is_seen_otherwise_than_by_two_scans(data: st.DataObject) -> Non
         body = body[:start] + b"".join(data.draw(st.lists(st.sampled_from(PIECES), max_size=3))) + body[end:]
     body = body.replace(b"~", b"x" * LEAST_BYTES)
     if (seen := seen_at_once(body)) is not None:
-        assert (_raw(seen[0]), set(seen[1])) == in_two_scans(body)
+        assert _found(*seen) == in_two_scans(body)

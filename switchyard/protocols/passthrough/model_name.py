@@ -16,6 +16,8 @@ MAX_LOOKS = 9
 LARGE_BYTES = 16 * 1024
 BEGINNING_BYTES = 256
 Buffer = bytes | msgspec.Raw
+Parts = tuple[tuple[int, int], ...]
+"""of a body, from and to"""
 
 
 class _Top(msgspec.Struct):
@@ -26,18 +28,22 @@ _decode_top = msgspec.json.Decoder(_Top).decode
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-def rewrite_model_name(body: bytes, model: str, history: Buffer = b"") -> bytes:
+def rewrite_model_name(body: bytes, model: str, history: Buffer = b"", history_at: int = -1) -> bytes:
     """The JSON object with its top-level `model` replaced; unchanged where it has none.
 
     What may be a member of something deeper is verified by reading the result again, a few times at most. The
-    `history`, most of a large body, is a list: what it holds is deeper in any case.
+    `history`, most of a large body, is a list: what it holds is deeper in any case. `history_at`: where it is known
+    to stand.
     """
-    found = MODEL_MEMBER.search(body)
+    at = history_at if history_at >= 0 else _place_of(history, body)
+    behind = at + len(history)
+    found = MODEL_MEMBER.search(body, 0, at) or MODEL_MEMBER.search(body, behind)
     if found is None:
         return body if ESCAPED_LETTER not in body else _rewritten(body, model)
     start, end = found.span(1)
-    if _is_top_level(body, found.start()) and not _names_another(body, end, history):
-        return b"".join((body[:start], msgspec.json.encode(model), body[end:]))
+    around = (0, at), (behind, len(body))
+    if _is_top_level(body, found.start(), around) and not _names_another(body, end, around):
+        return _spliced(body, start, msgspec.json.encode(model), end)
     return _verified(body, model)
 
 
@@ -48,7 +54,7 @@ def _verified(body: bytes, model: str) -> bytes:
     new = msgspec.json.encode(model)
     for found in islice(MODEL_MEMBER.finditer(body), MAX_LOOKS):
         start, end = found.span(1)
-        rewritten = b"".join((body[:start], new, body[end:]))
+        rewritten = _spliced(body, start, new, end)
         if _model_of(rewritten) == model:
             return rewritten
     return _rewritten(body, model)
@@ -72,24 +78,36 @@ def _rewritten(body: bytes, model: str) -> bytes:
     return msgspec.json.encode(members | {"model": msgspec.Raw(msgspec.json.encode(model))})
 
 
-def _is_top_level(body: bytes, position: int) -> bool:
+def _is_top_level(body: bytes, position: int, around: Parts) -> bool:
     """True where nothing was opened before but the object itself; False means only that this is not certain."""
-    return body.find(b"[", 0, position) < 0 and body.count(b"{", 0, position) == 1
+    before = [(start, min(end, position)) for start, end in around]
+    opened = sum([body.count(b"{", *part) for part in before])
+    return opened == 1 and all([body.find(b"[", *part) < 0 for part in before])
 
 
-def _names_another(body: bytes, start: int, history: Buffer) -> bool:
-    """True if `"model"` stands anywhere from there on but in the history."""
-    size = len(history)
-    at = body.find(bytes(memoryview(history)[:BEGINNING_BYTES]), start) if size > LARGE_BYTES else -1
-    if at < 0 or not body.startswith(history, at):
-        return MODEL_KEY.search(body, start) is not None
-    return MODEL_KEY.search(body, start, at) is not None or MODEL_KEY.search(body, at + size) is not None
+def _names_another(body: bytes, position: int, around: Parts) -> bool:
+    """True if `"model"` stands anywhere from there on."""
+    return any(MODEL_KEY.search(body, max(start, position), end) for start, end in around)
+
+
+def _place_of(history: Buffer, body: bytes) -> int:
+    """The end of the body where it is not found, or so small that it need not be."""
+    if len(history) <= LARGE_BYTES:
+        return len(body)
+    at = body.find(bytes(memoryview(history)[:BEGINNING_BYTES]))
+    return at if at >= 0 and body.startswith(history, at) else len(body)
 
 
 def insert_member(body: bytes, member: bytes) -> bytes:
     """The JSON object with one more member, e.g. b'"a":1', as its first. The object must not be empty."""
     brace = body.index(b"{") + 1
-    return b"".join((body[:brace], member, b",", body[brace:]))
+    return _spliced(body, brace, member + b",", brace)
+
+
+def _spliced(body: bytes, start: int, new: bytes, end: int) -> bytes:
+    """The body with this in place of what stands there, copied only once."""
+    given = memoryview(body)
+    return b"".join((given[:start], new, given[end:]))
 
 
 class StreamRenamer:

@@ -70,8 +70,9 @@ def prepare(
 
     `stripped`: signatures; None: all thinking of earlier turns. Raises BadRequest.
     """
+    seen = summary.seen_in(body)
     try:
-        document = Document(body, summary.members, summary.signs)
+        document = Document(body, summary.members, None if seen is None else seen.signs)
         body, losses = repaired(TABLES[protocol], document, target, thinking=thinking, stripped=stripped)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise BadRequest(f"the request body cannot be read: {str(error)[:120]}") from None
@@ -80,7 +81,8 @@ def prepare(
         body = with_usage_asked(body)
     if summary.model != target.model:
         history = summary.members.input if protocol == "responses" else summary.members.messages
-        body = rewrite_model_name(body, target.model, history)
+        at = -1 if seen is None or body is not seen.body else seen.start
+        body = rewrite_model_name(body, target.model, history, at)
     return Passed(body, hide_usage, losses)
 
 

@@ -40,8 +40,21 @@ def test_the_history_is_not_searched_for_the_name_and_everything_around_it_is() 
     twice = around % (b"1", history, b',"model":"b"')
     once = around % (b'{"model":"c"}', history, b',"y":{"model":"d"}')
     quoted = around % (history, history, b"")
-    for body in (twice, once, quoted, twice.replace(b"}]", b" }]")):
+    behind = b'{"max_tokens":1,"messages":%b,"model":"a"%b}'
+    for body in (
+        twice,
+        once,
+        quoted,
+        twice.replace(b"}]", b" }]"),
+        behind % (history, b',"y":{"model":"d"}'),
+        behind % (history, b',"y":[],"model":"b"'),
+        behind % (b'[{"model":"a"},1]', b',"tools":%b' % history),
+        b'{"y":{"model":"c"},"messages":%b,"model":"a"}' % history,
+        b'{"y":[],"messages":%b,"model":"a"}' % history,
+    ):
         assert rewrite_model_name(body, "new", history) == rewrite_model_name(body, "new")
+        at = body.rindex(history) if history in body else -1
+        assert rewrite_model_name(body, "new", history, at) == rewrite_model_name(body, "new")
         assert msgspec.json.decode(rewrite_model_name(body, "new", history)) == {
             **msgspec.json.decode(body),
             "model": "new",
