@@ -68,6 +68,10 @@ class BoundedConnection(HttpToolsProtocol):
         """bytes received since the first request that waits for an earlier response"""
         self._repeats = False
         """the parser is given again what it has parsed before"""
+        self._body_bytes = 0
+        """received of the body"""
+        self._skips = False
+        """some of the body was not given to the parser"""
         self._unread = 0
         self._unread_since = self._since
         self._is_dropped = False
@@ -80,7 +84,12 @@ class BoundedConnection(HttpToolsProtocol):
         self._ended, before = False, self._phase
         self._at_hand = self._surplus + len(data)
         try:
-            self._parse(data)
+            if before == "body" and len(data) < self._bytes_left():
+                # nothing else is in there, and the parser would only copy it
+                self._skips = True
+                self.on_body(data)
+            else:
+                self._parse(data)
         except httptools.HttpParserError as error:
             if isinstance(error.__context__, _HeadTooLarge):
                 self._refuse_head()
@@ -127,6 +136,9 @@ class BoundedConnection(HttpToolsProtocol):
 
     def _parse(self, data: bytes) -> None:
         """Raises HttpParserError. A request to upgrade is ignored, as RFC 9110, section 7.8 allows."""
+        if self._skips:
+            self._skips = False
+            self._begin_body(b"content-length: %d" % self._bytes_left())
         while data:
             try:
                 self.parser.feed_data(data)
@@ -148,8 +160,13 @@ class BoundedConnection(HttpToolsProtocol):
         length = fields.get(b"content-length", b"")
         return b"content-length: " + length if length.strip(b"0") else b""
 
+    def _bytes_left(self) -> int:
+        """How much of the body is to come; 0 if its headers do not state that."""
+        name, _, length = self._framing().partition(b": ")
+        return int(length) - self._body_bytes if name == b"content-length" else 0
+
     def _begin_body(self, framing: bytes) -> None:
-        """Give the body to a new parser that has seen no upgrade: the old one would parse it as the next request."""
+        """Give the body, or its rest, to a new parser: one that has seen an upgrade would take it for a new request."""
         self.parser = httptools.HttpRequestParser(self)
         self._repeats = True
         self.parser.feed_data(b"POST / HTTP/1.1\r\n" + framing + b"\r\n\r\n")
@@ -159,7 +176,7 @@ class BoundedConnection(HttpToolsProtocol):
         if self._repeats:
             return
         self.url, self.headers, self.expect_100_continue = b"", [], False
-        self._surplus = 0
+        self._surplus = self._body_bytes = 0
         if self._phase == "":
             self._phase = "head"
 
@@ -212,6 +229,7 @@ class BoundedConnection(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         # the framing of a one-byte chunk takes five more bytes
         self._surplus -= 8 * len(body)
+        self._body_bytes += len(body)
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete:
             cycle.arrived(body)

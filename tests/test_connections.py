@@ -5,15 +5,19 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from switchyard.connections import Limits, bounded, sweep
-from switchyard.web.asgi import Receive, Scope, Send, departure_of, header, read_body, respond
+from switchyard.web.asgi import ClientLeft, Receive, Scope, Send, departure_of, header, read_body, respond
 from tests.bed.certificates import Certificates, make_certificates
 from tests.bed.patience import PATIENCE_SECONDS, wait_until
 from tests.bed.raw_client import cooldown_of, leave
@@ -447,3 +451,96 @@ def test_large_requests_that_were_sent_early_are_answered_in_their_order(server:
         sending.join()
 
     assert [int(part.split()[0]) for part in reported.split(b"\r\n\r\n")[1:]] == [*sizes, 0]
+
+
+# --- bodies in pieces -----------------------------------------------------------------
+
+
+class Wire(asyncio.Transport):
+    """Leads nowhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closes = False
+
+    def is_closing(self) -> bool:
+        return self.closes
+
+    def close(self) -> None:
+        self.closes = True
+
+    def write(self, data: object) -> None: ...
+
+    def writelines(self, list_of_data: object) -> None: ...
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+STEPS = 100
+"""of the loop, in which a few requests are answered"""
+
+
+async def bodies_of(pieces: list[bytes]) -> list[bytes]:
+    """Of the requests that arrive on one connection in these pieces."""
+    found: list[bytes] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        with suppress(ClientLeft):
+            found.append(await read_body(scope, receive, 10**9))
+            await respond(send, 200, [], b"")
+
+    config = uvicorn.Config(
+        app, http=bounded(LIMITS), ws="none", lifespan="off", interface="asgi3", log_config=None
+    )
+    config.load()
+    state = uvicorn.Server(config).server_state
+    protocol: Any = bounded(LIMITS)
+    connection = protocol(config=config, server_state=state, app_state={})
+    connection.connection_made(Wire())
+    for piece in pieces:
+        connection.data_received(piece)
+        await asyncio.sleep(0)
+    for _ in range(STEPS):
+        await asyncio.sleep(0)
+    connection.connection_lost(None)
+    await asyncio.gather(*state.tasks, return_exceptions=True)
+    return found
+
+
+LONG_BODY = IN_BODY * 20
+FRAMINGS = {
+    "a length": b"content-length: %d\r\n\r\n%b" % (len(LONG_BODY), LONG_BODY),
+    "chunks": b"transfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(LONG_BODY), LONG_BODY),
+    "none": b"\r\n",
+}
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([*FRAMINGS]), st.booleans()), min_size=1, max_size=4),
+    st.lists(st.integers(1, 300), min_size=1, max_size=12),
+)
+def test_a_body_is_the_same_in_whatever_pieces_it_arrives(
+    requests: list[tuple[str, bool]], sizes: list[int]
+) -> None:
+    sent = b"".join(
+        b"POST / HTTP/1.1\r\n" + (UPGRADE if asks else b"host: x\r\n") + FRAMINGS[framing]
+        for framing, asks in requests
+    )
+    pieces, lengths = [], cycle(sizes)
+    while sent:
+        size = next(lengths)
+        pieces.append(sent[:size])
+        sent = sent[size:]
+    expected = [b"" if framing == "none" else LONG_BODY for framing, _ in requests]
+    assert asyncio.run(bodies_of(pieces)) == expected
+
+
+def test_nothing_follows_the_body_of_a_request_that_closes_its_connection() -> None:
+    head = b"POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
+    pieces = [head + FRAMINGS["a length"][:50], FRAMINGS["a length"][50:90], FRAMINGS["a length"][90:] + GET]
+    assert asyncio.run(bodies_of(pieces)) == [LONG_BODY]
