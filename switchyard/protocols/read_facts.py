@@ -177,7 +177,9 @@ def effort_of(given: Given) -> str:
     )
     document, seen = given.document, given.seen
     own = _effort_in(document) if has_own else ""
-    if seen is not None:
+    if members.messages is ABSENT:
+        is_inside = False
+    elif seen is not None:
         is_inside = EFFORT in seen.signs
     else:
         is_inside = given.body.count(CONFIGURED) > ("output_config" in document)
