@@ -154,18 +154,17 @@ CARRIER, AGENT, DEVELOPER, IMAGE, FOREIGN_ID = SIGNS
 
 def _signs_in(document: Document) -> Iterator[str]:
     for item in entries(_items_of(document.raw("input") or b"[]")):
-        if begins_with(item.encrypted_content, CARRIED):
+        if item.encrypted_content is not ABSENT and begins_with(item.encrypted_content, CARRIED):
             yield CARRIER
         if item.type == "agent_message":
             yield AGENT
         if item.role == "developer":
             yield DEVELOPER
-        if _is_foreign_id(item.type, item.id):
+        if item.id is not None and _is_foreign_id(item.type, item.id):
             yield FOREIGN_ID
-        if any(
-            begins_with(raw, b"[") and b'"input_image"' in bytes(raw) for raw in (item.content, item.output)
-        ):
-            yield IMAGE
+        for raw in (item.content, item.output):
+            if raw is not ABSENT and begins_with(raw, b"[") and b'"input_image"' in bytes(raw):
+                yield IMAGE
 
 
 RESPONSES = Table(
