@@ -14,7 +14,6 @@ import msgspec
 from switchyard.protocols.client_program import ClientProgram
 from switchyard.protocols.effort import EFFORTS
 from switchyard.protocols.facts import Facts, Program
-from switchyard.protocols.large_messages import Seen
 from switchyard.protocols.names import THINKING_SUFFIX, ProtocolName
 from switchyard.protocols.passthrough.peek import ABSENT, Document, Members
 from switchyard.protocols.repair.messages.signs import EFFORT
@@ -99,8 +98,10 @@ class Given(msgspec.Struct, frozen=True, dict=True):
         return Document(self.body, self.summary.members)
 
     @property
-    def seen(self) -> Seen | None:
-        return self.summary.seen_in(self.body)
+    def signs(self) -> frozenset[str] | None:
+        """Those of a Messages request, if they were seen: the types of all blocks are among them."""
+        seen = self.summary.seen_in(self.body) if self.protocol == "messages" else None
+        return None if seen is None else seen.signs
 
 
 def project_stated(protocol: ProtocolName, summary: RequestSummary) -> str:
@@ -175,12 +176,12 @@ def effort_of(given: Given) -> str:
     has_own = not (
         members.output_config is ABSENT and members.reasoning_effort is ABSENT and members.reasoning is ABSENT
     )
-    document, seen = given.document, given.seen
+    document, signs = given.document, given.signs
     own = _effort_in(document) if has_own else ""
     if members.messages is ABSENT:
         is_inside = False
-    elif seen is not None:
-        is_inside = EFFORT in seen.signs
+    elif signs is not None:
+        is_inside = EFFORT in signs
     else:
         is_inside = given.body.count(CONFIGURED) > ("output_config" in document)
     if not is_inside:
@@ -209,8 +210,8 @@ def only_searches(given: Given) -> bool:
 
 def has_images(given: Given) -> bool:
     """Anywhere in the conversation."""
-    members, seen = given.summary.members, given.seen
-    if seen is not None and seen.signs.isdisjoint(MAY_HOLD_IMAGES):
+    members, signs = given.summary.members, given.signs
+    if signs is not None and signs.isdisjoint(MAY_HOLD_IMAGES):
         return False
     for raw in (members.messages, members.input):
         if raw is not ABSENT and IMAGE_SIGN.search(raw) and IMAGE.search(raw):

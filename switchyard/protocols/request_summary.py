@@ -8,7 +8,7 @@ import msgspec
 from switchyard.protocols.client_program import ClientProgram, program_of
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.known_history import members_along
-from switchyard.protocols.large_messages import Seen, seen_at_once
+from switchyard.protocols.large_request import Seen, seen_at_once
 from switchyard.protocols.message_memory import Beginning, MessageMemory
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.passthrough.peek import ABSENT, Members, watched_members
@@ -74,7 +74,7 @@ def read_request_summary(
 ) -> RequestSummary:
     """What the request wants. Raises BadRequest with one sentence that names the field."""
     along = None if memory is None else members_along(protocol, body, memory)
-    at_once = seen_at_once(body) if along is None and protocol == "messages" else None
+    at_once = seen_at_once(protocol, body) if along is None else None
     try:
         members, beginning = along or (at_once[0] if at_once else watched_members(body), None)
         if len(members.model) > MAX_VALUE_BYTES:

@@ -216,6 +216,12 @@ def test_images_are_found_in_a_large_conversation(content: Any, images: bool) ->
     assert facts_of_client("messages", body).images is images
 
 
+def test_images_are_found_in_a_large_responses_request() -> None:
+    for content, images in (([{"type": "input_image", "image_url": "u"}], True), ("x", False)):
+        items = [{"role": "user", "content": "x" * 100_000}, {"role": "user", "content": content}]
+        assert facts_of_client("responses", {"input": items, "stream": True}).images is images
+
+
 def test_the_effort_of_the_turn_is_found_in_a_large_conversation() -> None:
     body = {"output_config": {"effort": "low"}, **said("x" * 100_000), "stream": True}
     assert facts_of_client("messages", body).effort == "low"

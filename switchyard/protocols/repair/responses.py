@@ -146,14 +146,18 @@ class _Item(msgspec.Struct, gc=False):
     output: msgspec.Raw = ABSENT
 
 
-_items_of = msgspec.json.Decoder(list[_Item] | str).decode
+decode_items = msgspec.json.Decoder(list[_Item] | str).decode
 CARRIED = f'"{carrier.PREFIX}'.encode()
 SIGNS = ("carrier", "agent", "developer", "image", "foreign id")
 CARRIER, AGENT, DEVELOPER, IMAGE, FOREIGN_ID = SIGNS
 
 
 def _signs_in(document: Document) -> Iterator[str]:
-    for item in entries(_items_of(document.raw("input") or b"[]")):
+    return find_signs(document, decode_items(document.raw("input") or b"[]"))
+
+
+def find_signs(_document: Document, items: list[_Item] | str) -> Iterator[str]:
+    for item in entries(items):
         if item.encrypted_content is not ABSENT and begins_with(item.encrypted_content, CARRIED):
             yield CARRIER
         if item.type == "agent_message":
