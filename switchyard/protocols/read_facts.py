@@ -5,15 +5,17 @@ Headers are read first, and of the body only what is wanted. How Claude Code and
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import msgspec
 
+from switchyard.protocols import neutral
 from switchyard.protocols.client_program import ClientProgram
 from switchyard.protocols.effort import EFFORTS
 from switchyard.protocols.facts import Facts, Program
+from switchyard.protocols.message_memory import Beginning, KnownItem
 from switchyard.protocols.names import THINKING_SUFFIX, ProtocolName
 from switchyard.protocols.passthrough.peek import ABSENT, Document, Members
 from switchyard.protocols.repair.messages.signs import EFFORT
@@ -98,6 +100,12 @@ class Given(msgspec.Struct, frozen=True, dict=True):
         return Document(self.body, self.summary.members)
 
     @property
+    def known(self) -> Beginning | None:
+        """The part of the history that is known from an earlier turn."""
+        known = self.summary.beginning
+        return known if known is not None and known.body is self.body else None
+
+    @property
     def signs(self) -> frozenset[str] | None:
         """Those of a Messages request, if they were seen: the types of all blocks are among them."""
         seen = self.summary.seen_in(self.body) if self.protocol == "messages" else None
@@ -176,12 +184,16 @@ def effort_of(given: Given) -> str:
     has_own = not (
         members.output_config is ABSENT and members.reasoning_effort is ABSENT and members.reasoning is ABSENT
     )
-    document, signs = given.document, given.signs
+    document, signs, known = given.document, given.signs, given.known
     own = _effort_in(document) if has_own else ""
     if members.messages is ABSENT:
         is_inside = False
     elif signs is not None:
         is_inside = EFFORT in signs
+    elif known is not None and given.protocol == "messages":
+        # a message with an effort is not remembered
+        around = given.body.count(CONFIGURED, 0, known.start), given.body.count(CONFIGURED, known.behind)
+        is_inside = sum(around) > ("output_config" in document)
     else:
         is_inside = given.body.count(CONFIGURED) > ("output_config" in document)
     if not is_inside:
@@ -210,13 +222,19 @@ def only_searches(given: Given) -> bool:
 
 def has_images(given: Given) -> bool:
     """Anywhere in the conversation."""
-    members, signs = given.summary.members, given.signs
+    members, signs, known = given.summary.members, given.signs, given.known
     if signs is not None and signs.isdisjoint(MAY_HOLD_IMAGES):
         return False
-    for raw in (members.messages, members.input):
-        if raw is not ABSENT and IMAGE_SIGN.search(raw) and IMAGE.search(raw):
-            return True
-    return False
+    histories = [memoryview(raw) for raw in (members.messages, members.input) if raw is not ABSENT]
+    if known is not None and not _may_hold_images(known.items):
+        histories = [memoryview(given.body)[known.behind : known.end]]
+    return any(IMAGE_SIGN.search(raw) and IMAGE.search(raw) for raw in histories)
+
+
+def _may_hold_images(items: Sequence[KnownItem]) -> bool:
+    blocks: list[neutral.Block] = [block for item in items for block in item.blocks]
+    blocks += [part for block in blocks if isinstance(block, neutral.ToolResult) for part in block.content]
+    return any([isinstance(block, neutral.Image | neutral.Document) for block in blocks])
 
 
 def project_of(protocol: ProtocolName, members: Members) -> str:

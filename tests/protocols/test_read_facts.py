@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 
+from switchyard.protocols.codecs import CODECS
 from switchyard.protocols.facts import BODY_FACTS, Facts
+from switchyard.protocols.message_memory import History, MessageMemory
 from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.passthrough.peek import watched_members
 from switchyard.protocols.read_facts import project_stated, read_facts
 from switchyard.protocols.request_summary import read_request_summary
 
@@ -17,6 +20,14 @@ TITLE_SCHEMA = {"type": "object", "properties": {"title": {"type": "string"}}}
 REMINDER = (
     "<system-reminder>\n# Environment\n - Primary working directory: /home/me/company/app\n - Platform: linux"
 )
+
+
+IMAGE_SOURCE = {"type": "base64", "media_type": "image/png", "data": "aGk="}
+RESULT_WITH_IMAGE = {
+    "type": "tool_result",
+    "tool_use_id": "t",
+    "content": [{"type": "image", "source": IMAGE_SOURCE}],
+}
 
 
 def facts(
@@ -227,6 +238,38 @@ def test_the_effort_of_the_turn_is_found_in_a_large_conversation() -> None:
     assert facts_of_client("messages", body).effort == "low"
     body["messages"].append({"role": "system", "content": "x", "output_config": {"effort": "max"}})
     assert facts_of_client("messages", body).effort == "max"
+
+
+@pytest.mark.parametrize(
+    ("said_before", "added", "images", "effort"),
+    [
+        ([], {}, False, ""),
+        ([{"type": "image", "source": IMAGE_SOURCE}], {}, True, ""),
+        ([RESULT_WITH_IMAGE], {}, True, ""),
+        ([], {"content": [{"type": "image", "source": IMAGE_SOURCE}]}, True, ""),
+        ([], {"content": [RESULT_WITH_IMAGE]}, True, ""),
+        ([], {"role": "system", "output_config": {"effort": "max"}}, False, "max"),
+        ([{"type": "tool_use", "id": "t", "name": "N", "input": {"output_config": 1}}], {}, False, ""),
+    ],
+)
+def test_facts_of_a_later_turn_are_those_of_its_whole_conversation(
+    said_before: list[Any], added: dict[str, Any], images: bool, effort: str
+) -> None:
+    memory = MessageMemory()
+    first = said("x" * 50_000, "y")
+    role = "assistant" if said_before and said_before[0]["type"] == "tool_use" else "user"
+    first["messages"].append({"role": role, "content": [{"type": "text", "text": "z"}, *said_before]})
+    members = watched_members(json.dumps(first, separators=(",", ":")).encode())
+    CODECS["messages"].decode_request(
+        json.dumps({"model": "m", "max_tokens": 9, **first}, separators=(",", ":")).encode(),
+        History(memory, members.messages),
+    )
+    later = {**first, "messages": [*first["messages"], {"role": "user", "content": "w", **added}]}
+    raw = json.dumps({"model": "m", **later}, separators=(",", ":")).encode()
+    summary = read_request_summary("messages", raw, {}, memory)
+    assert summary.beginning is not None and len(summary.beginning.items) == 3
+    found = read_facts("messages", summary, {}, raw, BODY_FACTS)
+    assert (found.images, found.effort) == (images, effort)
 
 
 @pytest.mark.parametrize(
