@@ -77,7 +77,7 @@ class Stated(msgspec.Struct, frozen=True):
 UNSTATED = Stated()
 
 
-class Signature(msgspec.Struct, frozen=True):
+class Signature(msgspec.Struct, frozen=True, gc=False):
     """Opaque continuity data of a thinking block, valid only at the upstream that issued it.
 
     `issuer` is the `Target.issuer` of that upstream, or "" where it is unknown (a native signature).
@@ -90,17 +90,17 @@ class Signature(msgspec.Struct, frozen=True):
         return bool(issuer) and self.issuer == issuer
 
 
-class Text(msgspec.Struct, frozen=True):
+class Text(msgspec.Struct, frozen=True, gc=False):
     text: str
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class Refusal(msgspec.Struct, frozen=True, gc=False):
     """The model declined; the text is its explanation."""
 
     text: str
 
 
-class Image(msgspec.Struct, frozen=True):
+class Image(msgspec.Struct, frozen=True, gc=False):
     """Either base64 `data` with its `media_type`, or a `url`."""
 
     media_type: str = ""
@@ -109,7 +109,7 @@ class Image(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
-class Document(msgspec.Struct, frozen=True):
+class Document(msgspec.Struct, frozen=True, gc=False):
     """Either base64 `data` with its `media_type` (text/plain: `data` is the text itself), or a `url`."""
 
     media_type: str = ""
@@ -119,7 +119,7 @@ class Document(msgspec.Struct, frozen=True):
     context: str = ""
 
 
-class Thinking(msgspec.Struct, frozen=True):
+class Thinking(msgspec.Struct, frozen=True, gc=False):
     """Reasoning text (possibly empty) and the issuer's opaque data; `redacted` when only the latter exists."""
 
     text: str
@@ -127,7 +127,7 @@ class Thinking(msgspec.Struct, frozen=True):
     redacted: bool = False
 
 
-class ToolCall(msgspec.Struct, frozen=True):
+class ToolCall(msgspec.Struct, frozen=True, gc=False):
     """`arguments` is the JSON text of an object, or, for kind "custom", the raw free-form input.
 
     `signature`: opaque members of the call (Gemini's thought signature), which its issuer wants back with it.
@@ -141,14 +141,14 @@ class ToolCall(msgspec.Struct, frozen=True):
     signature: Signature | None = None
 
 
-class ToolResult(msgspec.Struct, frozen=True):
+class ToolResult(msgspec.Struct, frozen=True, gc=False):
     call_id: str
     content: tuple["Text | Image | Document", ...]
     is_error: bool = False
     kind: ToolKind = "function"
 
 
-class WebSearch(msgspec.Struct, frozen=True):
+class WebSearch(msgspec.Struct, frozen=True, gc=False):
     """A search that the upstream itself performed, or with an `error` did not."""
 
     id: str
@@ -157,7 +157,7 @@ class WebSearch(msgspec.Struct, frozen=True):
     error: str = ""
 
 
-class Compaction(msgspec.Struct, frozen=True):
+class Compaction(msgspec.Struct, frozen=True, gc=False):
     """A conversation summary in a carrier (`carrier.py`) or in the issuer's own opaque form."""
 
     payload: str
@@ -166,7 +166,7 @@ class Compaction(msgspec.Struct, frozen=True):
 Block = Text | Refusal | Image | Document | Thinking | ToolCall | ToolResult | WebSearch | Compaction
 
 
-class Message(msgspec.Struct, frozen=True):
+class Message(msgspec.Struct, frozen=True, gc=False):
     role: Role
     content: tuple[Block, ...]
 
@@ -284,7 +284,7 @@ class Request(msgspec.Struct, frozen=True):
     """Seconds since the epoch, for answers that contain the time; set by the caller, who has a clock."""
 
 
-class Loss(msgspec.Struct, frozen=True):
+class Loss(msgspec.Struct, frozen=True, gc=False):
     """Something that a conversion could not carry over: the client's field and why."""
 
     field: str
@@ -366,7 +366,7 @@ class Delta(msgspec.Struct, frozen=True):
     text: str
 
 
-class Citation(msgspec.Struct, frozen=True):
+class Citation(msgspec.Struct, frozen=True, gc=False):
     """A source of the open text block; may stand among its deltas."""
 
     url: str
