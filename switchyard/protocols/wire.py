@@ -17,6 +17,8 @@ MAX_STATED_CHARS = 200
 UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 """What decoding raises for bytes that are no JSON, no UTF-8, or nested without end."""
 
+_checked = msgspec.json.Decoder(msgspec.Raw).decode
+
 
 def decode_object(body: bytes) -> Json | None:
     """The JSON object, None for anything else. A broken character does not cost the rest."""
@@ -59,7 +61,7 @@ def parsed_object(text: str | bytes) -> Json:
 
 def is_json(text: str | bytes) -> bool:
     try:
-        msgspec.json.decode(text, type=msgspec.Raw)
+        _checked(text)
     except UNREADABLE:
         fixed = _with_whole_characters(text)
         return fixed is not None and is_json(fixed)
@@ -76,7 +78,7 @@ def _with_whole_characters(text: str | bytes) -> bytes | None:
 def may_become_json(beginning: str) -> bool:
     """Whether some JSON text begins so."""
     try:
-        msgspec.json.decode(beginning.encode("utf-8", "replace"), type=msgspec.Raw)
+        _checked(beginning.encode("utf-8", "replace"))
     except msgspec.DecodeError as error:
         return "truncated" in str(error)
     except RecursionError:
@@ -107,7 +109,7 @@ def stated(model: object = None, fingerprint: object = None) -> neutral.Stated:
 
 def joined(parts: Sequence[str], separator: str = "\n\n") -> str:
     """The parts that are not empty, by default with a blank line between them."""
-    return separator.join(part for part in parts if part)
+    return separator.join(filter(None, parts))
 
 
 def required_text(given: Json, name: str, path: str = "") -> str:

@@ -205,8 +205,12 @@ class MessageEncoder:
         """Chat takes only text in results: images and files go into `attached`, labelled."""
         texts: list[str] = []
         id = openai_call_id(result.call_id)
-        for part in filter(None, map(self._part, result.content)):
-            if part["type"] == "text":
+        for block in result.content:
+            if isinstance(block, neutral.Text):  # nearly all
+                texts.append(block.text)
+            elif (part := self._part(block)) is None:
+                continue
+            elif part["type"] == "text":
                 texts.append(part["text"])
             else:
                 texts.append(MEDIA_BELOW)
@@ -223,10 +227,12 @@ class MessageEncoder:
 
     def _assistant(self, content: tuple[neutral.Block, ...]) -> list[Json]:
         calls = [self._call(block) for block in content if isinstance(block, neutral.ToolCall)]
-        summaries = [summary_of(block) for block in content if isinstance(block, neutral.Compaction)]
-        if any(isinstance(block, neutral.WebSearch) for block in content):
+        words, kinds = text_of(content), set(map(type, content))
+        if neutral.Compaction in kinds:
+            summaries = [summary_of(block) for block in content if isinstance(block, neutral.Compaction)]
+            words = joined((*summaries, words))
+        if neutral.WebSearch in kinds:
             self.losses.append(LOST_SEARCH)
-        words = joined((*summaries, text_of(content)))
         if not words and not calls:
             return []
         if calls and not self.capabilities.tools:
