@@ -89,7 +89,7 @@ class KnownItem:
         self.key = self.protocol, b""
 
 
-class Written(msgspec.Struct, frozen=True):
+class Written(msgspec.Struct, frozen=True, gc=False):
     """What a message was written as, and what was lost. It keeps the `content` alive by whose identity it is found."""
 
     content: tuple[neutral.Block, ...]
@@ -98,8 +98,8 @@ class Written(msgspec.Struct, frozen=True):
 
     @property
     def size(self) -> int:
-        written = sum([len(part) + VALUE_BYTES for part in self.parts])
-        return WRITTEN_BYTES + VALUE_BYTES * len(self.content) + written
+        values = len(self.content) + len(self.parts)
+        return WRITTEN_BYTES + VALUE_BYTES * values + sum(map(len, self.parts))
 
 
 class Beginning(msgspec.Struct, frozen=True):
@@ -167,16 +167,21 @@ class MessageMemory:
     def split(self, beginning: Beginning) -> list[KnownItem | bytes]:
         """The items of this list, as far as they are known. Raises what msgspec raises."""
         protocol, body, known = beginning.protocol, beginning.body, beginning.items
+        if not known:
+            raws = _decode_items(memoryview(body)[beginning.start : beginning.end])
+        else:
+            raws = _decode_items(b'[""%b' % body[beginning.behind : beginning.end])[1:]
+        keys = [(protocol, bytes(raw)) for raw in raws]
         with self._lock:
             self._requests += 1
             for item in known:
                 if self._items.get(item.key) is item:
                     self._use(item)
-        if not known:
-            raws = _decode_items(memoryview(body)[beginning.start : beginning.end])
-        else:
-            raws = _decode_items(b'[""%b' % body[beginning.behind : beginning.end])[1:]
-        return [*known, *(self._find(protocol, bytes(raw)) for raw in raws)]
+            found = [self._items.get(key) for key in keys]
+            for one in found:
+                if one is not None:
+                    self._use(one)
+        return [*known, *(one or key[1] for one, key in zip(found, keys, strict=True))]
 
     def _first(self, protocol: ProtocolName, body: bytes, start: int) -> KnownItem | None:
         for reference in self._starts.get((protocol, body[start : start + START_BYTES]), ()):
@@ -184,14 +189,6 @@ class MessageMemory:
             if item is not None and (raw := item.raw) and body.startswith(raw, start + 1):
                 return item
         return None
-
-    def _find(self, protocol: ProtocolName, raw: bytes) -> KnownItem | bytes:
-        with self._lock:
-            item = self._items.get((protocol, raw))
-            if item is None:
-                return raw
-            self._use(item)
-            return item
 
     def keep(self, start: bytes, items: Sequence[KnownItem | None]) -> None:
         """These items, known or new, followed each other in a history that begins so; None for what is not kept."""
@@ -250,20 +247,26 @@ class MessageMemory:
         with self._lock:
             for written in all_written:
                 if written.content:
-                    self._keep_written((form, *map(id, written.content)), written)
+                    self._keep_written(form, written)
 
-    def _keep_written(self, key: tuple[int, ...], written: Written) -> None:
+    def _keep_written(self, form: int, written: Written) -> None:
         """Only what was written from known blocks will be looked for again."""
-        items = [item for id in key[1:] if (item := self._of_block.get(id)) is not None]
-        if len(items) < len(key) - 1:
+        content = written.content
+        item = self._of_block.get(id(content[0]))
+        if item is None:
             return
-        for item in items:
-            self._use(item)  # none of them makes way for this
-        item = items[0]
+        self._use(item)  # it does not make way for this
+        size, most = written.size, self.capacity // LARGEST_ITEM
+        if content is not item.blocks:
+            for block in content[1:]:
+                if (of := self._of_block.get(id(block))) is None:
+                    return
+                if of is not item:
+                    self._use(of)
+                    size += _size_of((block,))
+        key = (form, *map(id, content))
         if key in item.written:
             return
-        foreign = [block for block, of in zip(written.content, items, strict=True) if of is not item]
-        size, most = written.size + _size_of(foreign), self.capacity // LARGEST_ITEM
         if len(item.written) >= MAX_WRITTEN or item.size - item.size_alone + size > most:
             self._forget_written(item)
         if not item.written:
@@ -276,8 +279,9 @@ class MessageMemory:
     # --- bounds ----------------------------------------------------------------------
 
     def _use(self, item: KnownItem) -> None:
-        self._items.move_to_end(item.key)
-        item.used = self._requests
+        if item.used != self._requests:
+            self._items.move_to_end(item.key)
+            item.used = self._requests
 
     def _has_room(self, size: int) -> bool:
         """False if there is none without what the last request uses: it would not find it next time."""
@@ -320,7 +324,9 @@ def _size_of(values: Iterable[Any]) -> int:
     size = 0
     for value in values:
         kind = type(value)
-        if kind is str:
+        if kind is neutral.Text:
+            size += VALUE_BYTES + getsizeof(value.text)
+        elif kind is str:
             size += getsizeof(value)
         elif kind is tuple:
             size += VALUE_BYTES + _size_of(value)
