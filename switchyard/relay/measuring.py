@@ -7,7 +7,8 @@ from msgspec.structs import replace
 
 from switchyard.protocols import neutral
 from switchyard.protocols.codec import BadRequest, Target
-from switchyard.relay.prepare import OFF_LOOP_BYTES, Preparation, Prepared
+from switchyard.protocols.names import ProtocolName
+from switchyard.relay.prepare import OFF_LOOP_BYTES, Preparation, Prepared, protocol_for
 from switchyard.relay.values import ClientRequest
 from switchyard.routing.fit import NO_NEEDS, Needs, Part, answer_left, learned_lacks, window_fits
 from switchyard.routing.lineup import Candidate, Lineup, Moment
@@ -46,7 +47,7 @@ async def needs_of(
     lineup = state.lineup(settings, request.protocol, request.summary.model, now.wall, ruled)
     needs_count = _may_exceed(request.body, lineup.smallest_window)
     lacks = _lacks(lineup, state)
-    parts = _marked_parts(request, lacks) if lacks else lacks
+    parts = _marked_parts(request, lacks, lineup) if lacks else lacks
     if not needs_count and not parts:
         return NO_NEEDS
     try:
@@ -131,15 +132,22 @@ def _may_exceed(body: bytes, window: int) -> bool:
     return not window_fits(window, len(body) // BYTES_PER_TOKEN) or MEDIA in body
 
 
-def _marked_parts(request: ClientRequest, parts: frozenset[Part]) -> frozenset[Part]:
+def _marked_parts(request: ClientRequest, parts: frozenset[Part], lineup: Lineup) -> frozenset[Part]:
     """Those of the parts that the body may have.
 
-    All of them where most of it is known from an earlier turn: that is decoded sooner than searched.
+    All of them where it is not worth a search: most of it is known from an earlier turn, which is decoded sooner, or
+    it is large and will be decoded anyway.
     """
     body, known = request.body, request.summary.beginning
     if known is not None and known.behind - known.start > len(body) // 2:
         return parts
+    if len(body) > OFF_LOOP_BYTES and _all_convert(request.protocol, lineup):
+        return parts
     return frozenset([part for part in parts for mark in MARKS[part] if mark in body])
+
+
+def _all_convert(protocol: ProtocolName, lineup: Lineup) -> bool:
+    return all(protocol_for(candidate.upstream, protocol) != protocol for candidate in lineup.candidates)
 
 
 def _lacks(lineup: Lineup, state: State) -> frozenset[Part]:

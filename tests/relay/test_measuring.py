@@ -139,6 +139,14 @@ def test_what_refusals_have_taught_matters_too() -> None:
     assert measured(body, learned=learned) == (Needs(parts=frozenset({"images"})), 1)
 
 
+@pytest.mark.parametrize(("protocol", "times"), [("chat", 1), ("messages", 0)])
+def test_a_large_body_is_searched_only_if_it_may_be_passed_through(
+    protocol: ProtocolName, times: int
+) -> None:
+    """The upstreams speak Messages."""
+    assert measured(said(text(200_000)), protocol, capabilities={"images": False}) == (NO_NEEDS, times)
+
+
 def test_a_known_conversation_is_decoded_instead_of_searched() -> None:
     memory = MessageMemory()
     turns = [{"role": "user", "content": [text(3000)]}, {"role": "assistant", "content": [text(9000)]}]
