@@ -1,5 +1,6 @@
 """Decode a body whose history is known for the most part."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -25,21 +26,43 @@ PLACE_BYTES = msgspec.json.encode(PLACE)
 NAME_WITHIN = 256 * 1024
 """how far the name of the history is looked for: clients put it first, or behind their instructions"""
 
+DecodeUsual = Callable[[bytes], neutral.Message | None]
+"""What an item means wherever it stands, if it is one of the usual ones, which are decoded in fewer steps."""
+
 _decode = msgspec.json.Decoder().decode
 
 
+def _none_is_usual(_: bytes) -> None:
+    return None
+
+
 class KnownHistory:
-    """The items of one history: those that are known, and the others decoded, of which a codec keeps some."""
+    """The items of one history: those that are known or usual, and the others decoded, of which a codec keeps some."""
 
     def __init__(
-        self, memory: MessageMemory, protocol: ProtocolName, start: bytes, items: list[KnownItem | bytes]
+        self,
+        memory: MessageMemory,
+        protocol: ProtocolName,
+        start: bytes,
+        items: list[KnownItem | bytes],
+        usual: DecodeUsual,
     ) -> None:
         self._protocol = protocol
         self._memory = memory
         self._start = start
         self._given = items
-        self._known = [item if isinstance(item, KnownItem) else None for item in items]
-        self.items: list[Any] = [_decode(item) if isinstance(item, bytes) else item for item in items]
+        self._usual = usual
+        self.items: list[Any] = [
+            raw if isinstance(raw, KnownItem) else self._usual_item(raw) or _decode(raw) for raw in items
+        ]
+        self._known = [item if isinstance(item, KnownItem) else None for item in self.items]
+
+    def _usual_item(self, raw: bytes) -> KnownItem | None:
+        message = self._usual(raw)
+        if message is None:
+            return None
+        value = message if message.content else None
+        return KnownItem(self._protocol, raw, message.role, value, message.content)
 
     def keep(self, number: int, role: neutral.Role, value: Any, blocks: tuple[neutral.Block, ...]) -> None:
         """The item means this, wherever it stands."""
@@ -53,17 +76,21 @@ class KnownHistory:
 
 
 def decode_known(
-    body: bytes, protocol: ProtocolName, name: str, history: History | None
+    body: bytes,
+    protocol: ProtocolName,
+    name: str,
+    history: History | None,
+    usual: DecodeUsual = _none_is_usual,
 ) -> tuple[Json, KnownHistory | None]:
-    """The object of a client's request; in its history the items that are known. Raises BadRequest."""
-    recalled = (
-        _recalled(body, protocol, name, history) if history is not None and history.is_worth_it else None
-    )
+    """The object of a client's request; in its history the items that are known or usual. Raises BadRequest."""
+    recalled = None
+    if history is not None and history.is_worth_it:
+        recalled = _recalled(body, protocol, name, history, usual)
     return recalled or (decode_body(body), None)
 
 
 def _recalled(
-    body: bytes, protocol: ProtocolName, name: str, history: History
+    body: bytes, protocol: ProtocolName, name: str, history: History, usual: DecodeUsual
 ) -> tuple[Json, KnownHistory] | None:
     """None where anything is unusual: then the body is decoded as a whole."""
     found = history.beginning
@@ -78,7 +105,7 @@ def _recalled(
             return None
         items = history.memory.split(found)
         beginning = body[found.start : min(found.end, found.start + START_BYTES)]
-        known = KnownHistory(history.memory, protocol, beginning, items)
+        known = KnownHistory(history.memory, protocol, beginning, items, usual)
     except UNREADABLE:
         return None
     given[name] = known.items

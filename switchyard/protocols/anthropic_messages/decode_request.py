@@ -12,6 +12,7 @@ from switchyard.protocols import carrier, neutral
 from switchyard.protocols.anthropic_messages import mid_conversation, vendor_tools
 from switchyard.protocols.anthropic_messages.fields import FIELDS
 from switchyard.protocols.anthropic_messages.signatures import opened
+from switchyard.protocols.anthropic_messages.usual_message import usual_message
 from switchyard.protocols.anthropic_messages.wire import sources_of
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.content import PDF, PLAIN_TEXT, Part, document_in, inline_image, summary_turn
@@ -48,7 +49,7 @@ MODES = {"auto": ToolChoice("auto"), "any": ToolChoice("required"), "none": Tool
 
 def decode_request(body: bytes, history: History | None = None) -> neutral.Request:
     """Raises BadRequest, with the field's path."""
-    given, known_history = decode_known(body, "messages", "messages", history)
+    given, known_history = decode_known(body, "messages", "messages", history, usual_message)
     losses = lost_fields(FIELDS, given)
     found = decode_fields(FIELDS, given)
     model, messages = required_text(given, "model"), _given_messages(given)
