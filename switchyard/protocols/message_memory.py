@@ -241,7 +241,7 @@ class MessageMemory:
         # an id in there belongs to a block that is alive: it is this one
         content = message.content
         item = self._of_block.get(id(content[0])) if content else None
-        return None if item is None else item.written.get((form, *map(id, content)))
+        return item.written.get((form, *map(id, content))) if item is not None and item.written else None
 
     def keep_written(self, form: int, all_written: Iterable[Written]) -> None:
         with self._lock:
@@ -324,8 +324,12 @@ def _size_of(values: Iterable[Any]) -> int:
     size = 0
     for value in values:
         kind = type(value)
-        if kind is neutral.Text:
+        if kind is neutral.Text:  # with results and calls nearly all
             size += VALUE_BYTES + getsizeof(value.text)
+        elif kind is neutral.ToolResult:
+            size += VALUE_BYTES * 2 + getsizeof(value.call_id) + _size_of(value.content)
+        elif kind is neutral.ToolCall and value.signature is None:
+            size += VALUE_BYTES + getsizeof(value.id) + getsizeof(value.name) + getsizeof(value.arguments)
         elif kind is str:
             size += getsizeof(value)
         elif kind is tuple:
