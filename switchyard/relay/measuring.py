@@ -30,6 +30,8 @@ MARKS: Mapping[Part, tuple[bytes, ...]] = {
     "thinking": (b'"enabled"', b'-thinking"'),
 }
 """without these bytes a body does not have the part; quotes within its texts are escaped"""
+IN_CONTENT: frozenset[Part] = frozenset({"images", "files"})
+"""parts for which the whole conversation is looked through"""
 LIMITS = frozenset({"max_tokens", "max_completion_tokens", "max_output_tokens"})
 
 
@@ -57,16 +59,20 @@ async def needs_of(
         decoded = await _decoded(request, preparation)
     except (BadRequest, RecursionError):
         return NO_NEEDS  # the attempt reports it
-    return Needs(tokens, parts & needed_parts(decoded, request.summary.model))
+    return Needs(tokens, needed_parts(decoded, request.summary.model, parts))
 
 
-def needed_parts(request: neutral.Request, model: str) -> frozenset[Part]:
-    """The parts without which the request cannot be answered as it is meant.
+def needed_parts(request: neutral.Request, model: str, parts: frozenset[Part]) -> frozenset[Part]:
+    """Those of the parts without which the request cannot be answered as it is meant.
 
     A tool for searches beside others, and thinking that is left to the model, are offers: clients make them always.
     """
-    content: list[neutral.Block] = [block for message in request.messages for block in message.content]
-    content += [part for block in content if isinstance(block, neutral.ToolResult) for part in block.content]
+    content: list[neutral.Block] = []
+    if not parts.isdisjoint(IN_CONTENT):
+        content += [block for message in request.messages for block in message.content]
+        content += [
+            part for block in content if isinstance(block, neutral.ToolResult) for part in block.content
+        ]
     kinds = set(map(type, content))
     searches = any(tool.name == "web_search" for tool in request.hosted_tools)
     reasoning = request.reasoning
@@ -78,7 +84,7 @@ def needed_parts(request: neutral.Request, model: str) -> frozenset[Part]:
         "thinking": model.lower().endswith("-thinking")
         or bool(reasoning.enabled and reasoning.budget_tokens and not reasoning.adaptive),
     }
-    return frozenset(part for part, is_there in has.items() if is_there)
+    return frozenset(part for part in parts if has[part])
 
 
 async def prompt_tokens(request: ClientRequest, preparation: Preparation) -> int:
