@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from switchyard.protocols import carrier, neutral
 from switchyard.protocols.anthropic_messages import mid_conversation, vendor_tools
 from switchyard.protocols.anthropic_messages.fields import FIELDS
-from switchyard.protocols.anthropic_messages.signatures import opened
+from switchyard.protocols.anthropic_messages.signatures import decode_thinking, opened
 from switchyard.protocols.anthropic_messages.usual_message import usual_message
 from switchyard.protocols.anthropic_messages.wire import sources_of
 from switchyard.protocols.codec import BadRequest
@@ -331,10 +331,7 @@ class Content:
         return [neutral.ToolResult(_string(block, "tool_use_id", path), content, is_error)]
 
     def _thinking(self, block: Json, _: str) -> Sequence[neutral.Block]:
-        seal = text(block.get("signature"))
-        return [
-            neutral.Thinking(text(block.get("thinking")) or carrier.carried_text(seal) or "", opened(seal))
-        ]
+        return [decode_thinking(text(block.get("thinking")), text(block.get("signature")))]
 
     def _redacted_thinking(self, block: Json, _: str) -> Sequence[neutral.Block]:
         seal = text(block.get("data"))

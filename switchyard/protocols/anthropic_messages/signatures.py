@@ -38,6 +38,11 @@ def opened(text: str) -> Signature | None:
     return Signature(payload, packed.issuer)
 
 
+def decode_thinking(words: str, seal: str) -> Thinking:
+    """The thinking of a client's block: with its own text, or the one that its signature carries."""
+    return Thinking(words or carrier.carried_text(seal) or "", opened(seal))
+
+
 def is_carrier(text: str) -> bool:
     return text.startswith(carrier.PREFIX)
 

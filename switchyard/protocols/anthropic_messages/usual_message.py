@@ -8,11 +8,17 @@ from typing import Any, ClassVar
 import msgspec
 
 from switchyard.protocols import neutral
+from switchyard.protocols.anthropic_messages.signatures import decode_thinking
 from switchyard.protocols.wire import UNREADABLE, json_text
 
 
 class _Text(msgspec.Struct, tag="text", forbid_unknown_fields=True, gc=False):
     text: str
+
+
+class _Thinking(msgspec.Struct, tag="thinking", forbid_unknown_fields=True, gc=False):
+    thinking: str
+    signature: str
 
 
 class _Call(msgspec.Struct, tag="tool_use", forbid_unknown_fields=True, gc=False):
@@ -38,14 +44,14 @@ class _OfUser(_Message, tag="user"):
 
 class _OfAssistant(_Message, tag="assistant"):
     role = "assistant"
-    content: str | list[_Text | _Call]
+    content: str | list[_Text | _Thinking | _Call]
 
 
 _decode = msgspec.json.Decoder(_OfUser | _OfAssistant).decode
 
 
 def usual_message(raw: bytes) -> neutral.Message | None:
-    """The message of only texts, calls and results, with nothing beside them; None for any other, and for no JSON."""
+    """The message of texts, thinking, calls and results alone; None for any other, and for what is no JSON."""
     try:
         given = _decode(raw)
     except UNREADABLE:
@@ -60,6 +66,8 @@ def usual_message(raw: bytes) -> neutral.Message | None:
             blocks += _shown([part.text])
         elif kind is _Call:
             blocks.append(neutral.ToolCall(part.id, part.name, json_text(part.input)))
+        elif kind is _Thinking:
+            blocks.append(decode_thinking(part.thinking, part.signature))
         else:
             shown = part.content
             texts = [shown] if isinstance(shown, str) else [one.text for one in shown]

@@ -46,7 +46,7 @@ def usual(raw: bytes) -> tuple[Message, ...] | None:
         ),
         of("user", '{"type":"tool_result","tool_use_id":"t","content":[],"is_error":true}'),
         of("user", f'{{"type":"tool_result","tool_use_id":"","content":[{TEXT},{TEXT}]}}', RESULT, RESULT),
-        of("assistant", TEXT, CALL, CALL),
+        of("assistant", '{"type":"thinking","thinking":"","signature":"b"}', TEXT, CALL, CALL),
         of("assistant", '{"type":"tool_use","id":"","name":"n","input":{ "\\u0061" : [1.0, {"b":1e30}] }}'),
         of(
             "assistant",
@@ -54,7 +54,7 @@ def usual(raw: bytes) -> tuple[Message, ...] | None:
         ),
     ],
 )
-def test_texts_calls_and_results_are_usual(raw: bytes) -> None:
+def test_texts_thinking_calls_and_results_are_usual(raw: bytes) -> None:
     assert usual(raw) == part_by_part(raw)
 
 
@@ -79,7 +79,8 @@ def test_texts_calls_and_results_are_usual(raw: bytes) -> None:
         of("user", '{"type":"tool_result","tool_use_id":"t"}'),
         of("user", '{"type":"tool_result","tool_use_id":"t","content":"a","is_error":null}'),
         of("user", '{"type":"tool_result","tool_use_id":"t","content":[{"type":"image","source":{}}]}'),
-        of("assistant", '{"type":"thinking","thinking":"a","signature":"b"}'),
+        of("assistant", '{"type":"thinking","thinking":"a"}'),
+        of("user", '{"type":"thinking","thinking":"a","signature":"b"}'),
         of("assistant", '{"type":"tool_use","id":"t","name":"n","input":[]}'),
         of("assistant", '{"type":"tool_use","id":"t","name":"n"}'),
         of("assistant", '{"type":"compaction","content":"a"}'),
