@@ -27,6 +27,8 @@ from switchyard.protocols.walk import SECOND_ANSWER
 from switchyard.protocols.wire import stated
 
 BLANK_LINE = b"\n\n"
+PART_BYTES = 4 * 1024
+"""of a packet that holds more than deltas: its records are read part by part"""
 BLANK_LINES = (BLANK_LINE, b"\r\n\r\n", b"\r\r")
 FORGOTTEN_ENDS = {
     "chat": b"data: [DONE]\n\n",
@@ -168,18 +170,30 @@ class PassthroughStream:
 
     def _pass(self, records: bytes) -> bytes:
         kinds, deltas = self._kinds, 0
-        may_skip = self.content_begun and not (self._failed_oddly or self._reads_calls)
+        may_skip = not (self._failed_oddly or self._reads_calls)
         if may_skip and (kinds is None or not kinds.open_calls):
-            deltas = self._deltas(records)
+            deltas = self._deltas(records) if self.content_begun else 0
+            if not deltas and 0 < _end_of_part(records, 0) < len(records):
+                return self._pass_parts(records)
         if not deltas and kinds is not None and kinds.concerns(records):
             records = b"".join(map(kinds.fixed, _split(records)))
-            deltas = self._deltas(records) if may_skip else 0
+            deltas = self._deltas(records) if may_skip and self.content_begun else 0
         if deltas:
             self.records += deltas
         else:
             self.records += records.count(b"\ndata:") + records.startswith(b"data:")
             records = self._look(records)
         return self._renamer.rename(records)
+
+    def _pass_parts(self, records: bytes) -> bytes:
+        """What must be read is most often at one end of many deltas."""
+        passed: list[bytes] = []
+        start, size = 0, len(records)
+        while start < size and not self._is_cut_off:
+            end = _end_of_part(records, start) or size
+            passed.append(self._pass(records[start:end]))
+            start = end
+        return b"".join(passed)
 
     def _deltas(self, records: bytes) -> int:
         """How many records may pass unseen; 0 unless it is all of them. None of them begins a call."""
@@ -225,7 +239,7 @@ class PassthroughStream:
             passed = [] if hide else self._passed(raw_end, has_content, news)
             hidden = hidden or passed != [raw]
             kept += passed
-            if self._is_over or self.is_withheld:
+            if self._is_cut_off:
                 return b"".join(kept)
         return b"".join(kept) if hidden else records
 
@@ -283,6 +297,11 @@ class PassthroughStream:
         """True if nothing may follow: the end was sent, or an error that clients take for one."""
         return self.finished or (self.failed is not None and not self.owes_an_end)
 
+    @property
+    def _is_cut_off(self) -> bool:
+        """True if nothing that follows may reach the client."""
+        return self._is_over or self._failed_oddly or self.is_withheld
+
     def _is_notable(self, raw: bytes) -> bool:
         is_notable = self._inspector.notable.search(raw) is not None or ERROR_EVENT.match(raw) is not None
         return is_notable or raw.find(self._call_sign) >= 0 or hides_letters(raw)
@@ -311,6 +330,12 @@ class PassthroughStream:
         if self._id is not None and id != self._id and self.content_begun and not self._stop_reported:
             self.failed, self._failed_oddly = SECOND_ANSWER, True
         self._id = id
+
+
+def _end_of_part(records: bytes, start: int) -> int:
+    """Where some records end, 0 if all that follow are few."""
+    at = records.find(BLANK_LINE, start + PART_BYTES)
+    return at + len(BLANK_LINE) if at >= 0 else 0
 
 
 def _end_of_records(last: bytes, chunk: bytes) -> int:

@@ -44,6 +44,30 @@ RESPONSES_STREAM = (
     b'"output_tokens":2,"output_tokens_details":{"reasoning_tokens":1},"total_tokens":12}}}\n\n'
 )
 
+STREAMS_OF_WORDS: dict[ProtocolName, tuple[bytes, bytes, bytes]] = {
+    "messages": (
+        b'event: message_start\ndata: {"type":"message_start","message":{"id":"msg_1","model":"theirs",'
+        b'"content":[],"usage":{"input_tokens":25,"output_tokens":1}}}\n\n',
+        b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,'
+        b'"delta":{"type":"text_delta","text":"%b"}}\n\n',
+        b'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn"},'
+        b'"usage":{"output_tokens":7}}\n\nevent: message_stop\ndata: {"type":"message_stop"}\n\n',
+    ),
+    "chat": (
+        b'data: {"id":"c","model":"theirs","choices":[{"index":0,"delta":{"role":"assistant"}}]}\n\n',
+        b'data: {"id":"c","model":"theirs","choices":[{"index":0,"delta":{"content":"%b"},'
+        b'"finish_reason":null}]}\n\n',
+        b'data: {"id":"c","model":"theirs","choices":[{"index":0,"delta":{},"finish_reason":"stop"}],'
+        b'"usage":{"prompt_tokens":1,"completion_tokens":2}}\n\ndata: [DONE]\n\n',
+    ),
+    "responses": (
+        b'event: response.created\ndata: {"type":"response.created","response":{"id":"r","model":"theirs"}}\n\n',
+        b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta","delta":"%b"}\n\n',
+        b'event: response.completed\ndata: {"type":"response.completed","response":{"id":"r","model":"theirs",'
+        b'"status":"completed","output":[],"usage":{"input_tokens":10,"output_tokens":2}}}\n\n',
+    ),
+}
+
 
 def run(codec: Codec, stream: bytes, size: int, asked: str = "asked") -> tuple[bytes, PassthroughStream]:
     passthrough = PassthroughStream(codec, asked)
@@ -511,3 +535,31 @@ def test_an_error_without_a_message_reaches_the_client_with_one(
     assert record not in out and seen.failed is not None and seen.owes_an_end
     said = said_to(protocol, out + seen.break_off(seen.failed))
     assert said.error is not None and "without an explanation" in said.error[1]
+
+
+@pytest.mark.parametrize("at", [0, 1, 40, 150, 299])
+def test_an_error_anywhere_in_a_large_packet_ends_what_passes(at: int) -> None:
+    record = (
+        b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,'
+        b'"delta":{"type":"text_delta","text":"a word"}}\n\n'
+    )
+    error = b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"busy"}}\n\n'
+    before, after = record * (at + 1), record * (300 - at)
+    passthrough = PassthroughStream(MESSAGES, "asked")
+    assert passthrough.feed(before + error + after) == before + error
+    assert passthrough.failed is not None and passthrough.failed.message == "busy"
+    assert passthrough.records >= at + 2, "those before it and itself"
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_whole_answer_in_one_large_packet_passes_as_in_small_ones(protocol: ProtocolName) -> None:
+    opening, event, ending = STREAMS_OF_WORDS[protocol]
+    stream = opening + b"".join([event % b"word %d" % number for number in range(300)]) + ending
+    out, seen = run(CODECS[protocol], stream, len(stream))
+    assert (out, seen.records, seen.usage) == _in_small_pieces(protocol, stream)
+    assert seen.finished
+
+
+def _in_small_pieces(protocol: ProtocolName, stream: bytes) -> tuple[bytes, int, Usage | None]:
+    out, seen = run(CODECS[protocol], stream, 50)
+    return out, seen.records, seen.usage
