@@ -13,6 +13,7 @@ from switchyard.protocols import neutral
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.message_memory import History, MessageMemory
 from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.runs import Texts
 from switchyard.protocols.sse import Record
 
 DEFAULT_CAPABILITIES = Capabilities()
@@ -78,6 +79,10 @@ class StreamDecoder(Protocol):
         """The upstream's connection ended: whatever is still owed, a truncation included."""
         ...
 
+    def run_texts(self, record: Record, text: str) -> tuple[list[str], ...] | None:
+        """Where the text of this record is kept, if that text going on in the open block is all that it means."""
+        ...
+
     @property
     def is_complete(self) -> bool:
         """True if only the end is missing: the stop reason and the usage have been reported."""
@@ -88,6 +93,10 @@ class StreamEncoder(Protocol):
     """Neutral events in, bytes for the client out."""
 
     def encode(self, event: neutral.Event) -> bytes: ...
+
+    def encode_texts(self, texts: Texts) -> bytes:
+        """As many deltas, all at once."""
+        ...
 
     def keep_alive(self) -> bytes:
         """Bytes that keep the client waiting; valid at any moment, also before the first event."""

@@ -17,14 +17,17 @@ from switchyard.protocols.filters import JsonInReasoning, StopScanner
 from switchyard.protocols.fold import fold
 from switchyard.protocols.ids import ReplyIds
 from switchyard.protocols.message_memory import MessageMemory
+from switchyard.protocols.runs import BLANK_LINE, PROBE, Run, run_of
 from switchyard.protocols.search_error import SearchErrorFold
-from switchyard.protocols.sse import RecordTooLarge, SseDecoder
+from switchyard.protocols.sse import SEVERAL_BYTES, Record, RecordTooLarge, SseDecoder, usual_record
 from switchyard.protocols.surrogates import SurrogateJoiner, without_halves
 from switchyard.protocols.tools.calls import as_declared
 from switchyard.protocols.tools.gate import CallGate, CallWatch, EventNews, calls_of
 from switchyard.protocols.wire import stated
 
 HALF_CHARACTER = neutral.Loss("content", "half of a character came without the other half")
+MAX_MISSES = 8
+"""as many times a run is looked for in vain in one block: some upstreams number their records"""
 MAX_STREAM_BYTES = 256 * 1024 * 1024
 """several times the longest answer of any model: what is converted is also kept until the end"""
 
@@ -178,6 +181,11 @@ class Conversion:
         self.content_begun = self.content_begun or bool(piece.text)
         return not self._is_hidden
 
+    @property
+    def _texts_pass(self) -> bool:
+        """True if the texts of the open block need no look at each of them."""
+        return self._deltas_pass and not (self._filters or self.finished or self.failed is not None)
+
     def _noted(self, event: neutral.Event) -> neutral.Event:
         if isinstance(event, neutral.BlockStarted):
             return self._block_noted(event)
@@ -228,6 +236,12 @@ class StreamConversion(Conversion):
         self._decoder = upstream.stream_decoder(sent)
         self._encoder = client.stream_encoder(request)
         self._size = 0
+        self._run: Run | None = None
+        """what the records most recently looked at have in common"""
+        self._run_texts: tuple[list[str], ...] = ()
+        self._misses = 0
+        self._rest = b""
+        """the beginning of a record that may be of the run"""
         self.records = 0
         self.truncated = False
         self.signatures: list[str] = []
@@ -242,10 +256,52 @@ class StreamConversion(Conversion):
         self._size += len(chunk)
         if self._size > MAX_STREAM_BYTES:
             raise RecordTooLarge
+        if self._run is None and (self._misses >= MAX_MISSES or len(chunk) <= SEVERAL_BYTES):
+            return self._take_records(chunk)
+        if self._rest:
+            chunk, self._rest = self._rest + chunk, b""
+        out: list[bytes] = []
+        while chunk and not (self.finished or self.failed is not None):
+            run = self._run
+            if run is not None:
+                taken = self._take_run(run, chunk, out)
+                if taken:
+                    chunk = chunk[taken:]
+                    continue
+                if run.may_begin(chunk) and len(chunk) < SEVERAL_BYTES and BLANK_LINE not in chunk:
+                    self._rest = chunk
+                    break
+            # a run is found in the first of many records
+            end = chunk.find(BLANK_LINE, SEVERAL_BYTES) + len(BLANK_LINE)
+            if end < len(BLANK_LINE):
+                end = len(chunk)
+            out.append(self._take_records(chunk[:end]))
+            chunk = chunk[end:]
+        return b"".join(out)
+
+    def _take_run(self, run: Run, chunk: bytes, out: list[bytes]) -> int:
+        """How many bytes at the beginning are records of the run, which are converted at once."""
+        end = chunk.rfind(run.end) + len(run.end)
+        texts = run.texts(chunk[:end]) if end >= len(run.end) and self._texts_pass else None
+        if texts is None:
+            return 0
+        self._misses = 0
+        self.records += len(texts.words)
+        self._tally.output.extend(texts.words)
+        self.content_begun = True
+        for kept in self._run_texts:
+            kept += texts.words
+        if not self._is_hidden:
+            out.append(self._encoder.encode_texts(texts))
+        return end
+
+    def _take_records(self, chunk: bytes) -> bytes:
         out: list[bytes] = []
         encode = self._encoder.encode
+        self._run = None  # a record may have begun
         seen = self._records.feed(chunk)
         self.records += len(seen)
+        events: list[neutral.Event] = []
         for record in seen:
             events = self._decoder.decode(record) if self.halves.held is None else []
             if events:
@@ -256,12 +312,29 @@ class StreamConversion(Conversion):
                 for whole in self.halves.take(record):
                     out.append(self._encoded(self._decoder.decode(whole)))
             if self.finished or self.failed is not None:
-                break
+                return b"".join(out)
+        if len(events) != 1 or type(events[0]) is not neutral.Delta:
+            self._misses = self._misses if not events else 0
+        elif self._misses < MAX_MISSES:
+            self._misses += 1
+            self._learn_run(chunk, seen[-1], events[0].text)
         return b"".join(out)
+
+    def _learn_run(self, chunk: bytes, last: Record, text: str) -> None:
+        """The last record of this chunk may be one of a run."""
+        before = chunk.rfind(BLANK_LINE, 0, -len(BLANK_LINE))
+        raw = chunk if before < 0 else chunk[before + len(BLANK_LINE) :]
+        if usual_record(raw) == last and (run := run_of(raw, text)) is not None:
+            probe = run.probe()
+            kept = None if probe is None else self._decoder.run_texts(probe, PROBE)
+            if kept is not None:
+                self._run, self._run_texts = run, kept
 
     def close(self) -> bytes:
         """The upstream's connection ended: the last record, if it forgot its blank line, and the end owed."""
-        last = [whole for record in self._records.close() for whole in self.halves.take(record)]
+        rest, self._rest = self._rest, b""
+        ended = self._records.feed(rest) + self._records.close()
+        last = [whole for record in ended for whole in self.halves.take(record)]
         out = [self._encoded(self._decoder.decode(record)) for record in last + self.halves.close()]
         if self.owes_an_end:
             out.append(self._encoded(self._decoder.close()))

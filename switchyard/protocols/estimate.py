@@ -108,6 +108,9 @@ class StreamEstimate:
     def add(self, piece: str) -> None:
         self._pieces.append(piece)
 
+    def extend(self, pieces: list[str]) -> None:
+        self._pieces += pieces
+
     @property
     def tokens(self) -> int:
         self._pieces = ["".join(self._pieces)]

@@ -214,6 +214,12 @@ class Walk:
                 last.citations, self._early_citations = self._early_citations, []
         self.add(last, piece)
 
+    def open_words(self) -> Draft | None:
+        """The open block of words, if what is said next goes on with it."""
+        live = self.live
+        is_words = live is not None and not live.is_done and isinstance(live.block, Words)
+        return live if is_words and not (self._waiting or self.is_over) else None
+
     def add(self, draft: Draft, piece: str) -> None:
         if not piece or draft.is_done:
             return

@@ -118,6 +118,15 @@ class StreamDecoder:
             self._walk.lose_unknown(event.type)
         return self._walk.taken()
 
+    def run_texts(self, record: Record, text: str) -> tuple[list[str], ...] | None:
+        event = read_event(record)
+        delta = None if event is None else event.delta
+        if event is None or delta is None or self._walk.open_words() is None:
+            return None
+        draft = self._words.get(delta.type, {}).get(event.index)
+        is_text = (delta.text or delta.thinking) == text
+        return () if is_text and draft is not None and draft is self._walk.live else None
+
     def close(self) -> list[neutral.Event]:
         if not self._walk.is_over:
             if self._stop is not None:

@@ -16,6 +16,7 @@ from switchyard.protocols.anthropic_messages.wire import FABRICATED_SEARCH_ID, S
 from switchyard.protocols.errors.table import error_record
 from switchyard.protocols.ids import anthropic_call_id, new_id
 from switchyard.protocols.neutral import Delta, StopReason
+from switchyard.protocols.runs import Texts
 from switchyard.protocols.sse import encode, quoted
 from switchyard.protocols.usage import anthropic_usage
 from switchyard.protocols.walk import settled
@@ -56,6 +57,12 @@ class StreamEncoder:
         written = WRITERS[type(event)](self, event)
         # a block that broke off with the stream gets no end
         return written if isinstance(event, neutral.Failed) else owed + written
+
+    def encode_texts(self, texts: Texts) -> bytes:
+        if not self._is_plain:
+            return b"".join([self.encode(Delta(text)) for text in texts.words])
+        start, end = self._delta_start + b'"', b'"' + DELTA_END
+        return start + (end + start).join(texts.quoted) + end
 
     def keep_alive(self) -> bytes:
         """Clients skip it even before `message_start`."""

@@ -75,6 +75,19 @@ class StreamDecoder:
         self._take(record)
         return self._walk.taken()
 
+    def run_texts(self, record: Record, text: str) -> tuple[list[str], ...] | None:
+        try:
+            kind = wire.kind_of_delta(wire.read_chunk(record.data), text)
+        except UNREADABLE:
+            return None
+        draft = self._walk.open_words()
+        if kind is None or draft is None or self._tags is not None or record.event == "error":
+            return None
+        received = self._received[kind]
+        if type(draft.block) is not type(KINDS[kind]):
+            return None
+        return (received,) if draft.spoken is None else (received, draft.spoken)
+
     def close(self) -> list[Event]:
         """The connection ended: regularly, if the upstream reported why it stopped."""
         if not self._walk.is_over:

@@ -13,6 +13,7 @@ from switchyard.protocols import neutral
 from switchyard.protocols.errors.table import error_record
 from switchyard.protocols.ids import new_id, openai_call_id
 from switchyard.protocols.openai_chat.wire import finish_reason
+from switchyard.protocols.runs import Texts
 from switchyard.protocols.sse import on_one_line, quoted
 from switchyard.protocols.usage import chat_usage
 from switchyard.protocols.wire import Json
@@ -113,6 +114,15 @@ class StreamEncoder:
         if type(event) is neutral.Delta:
             return self._delta(event.text)
         return b"" if self._ended else self._other[type(event)](self, event)
+
+    def encode_texts(self, texts: Texts) -> bytes:
+        if not self._prefix:
+            return b""
+        self._arguments_text = True
+        if self._measures:
+            self._text_length += sum(map(len, texts.words))
+        start, end = self._prefix + b'"', b'"' + self._suffix
+        return start + (end + start).join(texts.quoted) + end
 
     def keep_alive(self) -> bytes:
         return KEEP_ALIVE

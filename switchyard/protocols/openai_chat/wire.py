@@ -4,7 +4,7 @@ https://platform.openai.com/docs/api-reference/chat/streaming
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -60,6 +60,15 @@ class Chunk(msgspec.Struct, gc=False):
     search_results: Any = None
 
 
+DELTA_FIELDS = Delta.__struct_fields__
+KIND_OF_FIELD: Mapping[str, Literal["text", "thinking"]] = {
+    "content": "text",
+    "reasoning": "thinking",
+    "reasoning_content": "thinking",
+    "thinking": "thinking",
+    "reasoning_text": "thinking",
+}
+
 read_chunk = msgspec.json.Decoder(Chunk).decode
 
 DONE = frozenset({b"[DONE]", b'"[DONE]"', b"[done]"})
@@ -95,6 +104,21 @@ def first_choice(chunk: Chunk) -> Choice | None:
         if choice.index in (0, None):
             return choice
     return choices[0] if len(choices) == 1 and choices[0].delta is None else None
+
+
+def kind_of_delta(chunk: Chunk, content: str) -> Literal["text", "thinking"] | None:
+    """Of a chunk that brings this content and nothing else."""
+    choice = first_choice(chunk)
+    if choice is None or choice.delta is None or choice.finish_reason:
+        return None
+    bare = Choice(choice.index, choice.delta, finish_reason=choice.finish_reason)
+    names = {"service_tier": chunk.service_tier, "system_fingerprint": chunk.system_fingerprint}
+    if chunk != Chunk(chunk.id, chunk.model, [bare], **names):
+        return None
+    found = [(name, value) for name in DELTA_FIELDS if (value := getattr(choice.delta, name))]
+    if len(found) != 1 or found[0][1] != content:
+        return None
+    return KIND_OF_FIELD.get(found[0][0])
 
 
 def usage_in(chunk: Chunk, choice: Choice | None, *, excludes_cache: bool = False) -> neutral.Usage | None:

@@ -133,6 +133,9 @@ class StreamDecoder:
             self._take_other(record, is_error=event.type == "error")
         return self._walk.taken()
 
+    def run_texts(self, record: Record, text: str) -> tuple[list[str], ...] | None:
+        return None  # each event has a number of its own
+
     def close(self) -> list[neutral.Event]:
         if not self._walk.is_over:
             self._walk.break_off()

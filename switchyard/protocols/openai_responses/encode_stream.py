@@ -19,6 +19,7 @@ from switchyard.protocols.neutral import ErrorType, StopReason
 from switchyard.protocols.openai_responses.calls import encode_call
 from switchyard.protocols.openai_responses.encode_request import encode_parts
 from switchyard.protocols.openai_responses.fields import ECHO_DEFAULTS
+from switchyard.protocols.runs import Texts
 from switchyard.protocols.usage import responses_usage
 from switchyard.protocols.wire import Json, fields, parsed_object, text
 
@@ -128,6 +129,15 @@ class StreamEncoder:
         if isinstance(event, neutral.Citation):
             self._citations.append(event)
         return opened
+
+    def encode_texts(self, texts: Texts) -> bytes:
+        prefix, sequence = self._delta_prefix, self._sequence
+        if not prefix:
+            return b"".join([self._delta(text) for text in texts.words])
+        self._pieces += texts.words
+        self._sequence += len(texts.words)
+        numbered = enumerate(texts.quoted, sequence)
+        return b"".join([b'%b"%b","sequence_number":%d}\n\n' % (prefix, text, at) for at, text in numbered])
 
     def resume(self, id: str) -> None:
         """Go on with a response that others began."""
