@@ -26,9 +26,9 @@ from switchyard.protocols.wire import Json, entries, fields, text
 
 TOOL_USE = b'"tool_use"'
 DELTAS = (
-    (b'"type":"text_delta","text":', b'"text_delta"'),
-    (b'"type":"input_json_delta","partial_json":', b'"input_json_delta"'),
-    (b'"type":"thinking_delta","thinking":', b'"thinking_delta"'),
+    (b'{"type":"text_delta","text":"', b'"text_delta"'),
+    (b'{"type":"input_json_delta","partial_json":"', b'"input_json_delta"'),
+    (b'{"type":"thinking_delta","thinking":"', b'"thinking_delta"'),
 )
 EMPTY_TEXT = {"type": "text", "text": ""}
 EMPTY_STARTS = frozenset({"text", "thinking"})

@@ -26,7 +26,7 @@ from switchyard.protocols.wire import Json, entries, fields, parsed_object, text
 
 CALL_TYPE = b'_call"'
 DELTAS = tuple(
-    (b'"type":"response.%b.delta","sequence_number":' % name, b'"response.%b.delta"' % name)
+    (b'{"type":"response.%b.delta","sequence_number":' % name, b'"response.%b.delta"' % name)
     for name in (
         b"output_text",
         b"function_call_arguments",
