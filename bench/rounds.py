@@ -24,6 +24,8 @@ MAX_SECONDS, MIN_SECONDS = 2.0, 0.5
 PAUSE_SECONDS = 0.4
 """pause between two steps"""
 PACE_MS = 50
+PACED_RAMP, PACED_MARGIN = 0.5, 0.3
+"""seconds in which the paced streams are started, and for which they run before and after they are measured"""
 TURNS, TURNS_SECONDS = 8, 2.0
 SLOW_MORE_SECONDS = 2.0
 """before and after the slow streams of a target"""
@@ -50,7 +52,7 @@ ROWS = {
     "first": Row("added time to first event, p50", "ms", added=True),
     "single": Row("events/s, one event per packet, 1 stream"),
     "glued": Row("events/s, many events per packet, 1 stream"),
-    "paced_cpu": Row("CPU per paced event, 64 streams", "µs"),
+    "paced_cpu": Row("CPU per paced event, while 64 streams run", "µs"),
     "body1": Row("1 MB request, added p50", "ms", added=True),
     "body8": Row("8 MB request, added p50", "ms", added=True),
     "turns1": Row("the same, later turns of a conversation of 1 MB", "ms", added=True),
@@ -253,11 +255,20 @@ class Rounds:
         return outcome.events / outcome.seconds
 
     async def paced_events(self, target: Target) -> dict[str, float]:
+        """While all streams run: a start and an end cost as much as many events, and other rows measure them."""
         seconds = min(4.0, 2 * self.seconds)
-        await self.upstream.look(count=int(seconds * 1000 / PACE_MS), delay_ms=PACE_MS)
-        run = stream_once(target, 64, seconds + 10, ramp=0.5)
-        outcome, cpu = await self.with_cpu(target, run)
-        return {"paced_cpu": cpu / max(1, outcome.events)}
+        lasts = PACED_RAMP + PACED_MARGIN + seconds + PACED_MARGIN
+        await self.upstream.look(count=int(lasts * 1000 / PACE_MS), delay_ms=PACE_MS)
+        run = stream_once(target, 64, lasts + 10, ramp=PACED_RAMP)
+        streams = asyncio.create_task(self.with_cpu(target, run))
+        await asyncio.sleep(PACED_RAMP + PACED_MARGIN)
+        pids = _pids(target)
+        events, cpu = await self.upstream.counter("events"), processes.cpu_seconds(pids)
+        await asyncio.sleep(seconds)
+        cpu = processes.cpu_seconds(pids) - cpu
+        events = await self.upstream.counter("events") - events
+        await streams
+        return {"paced_cpu": cpu * 1e6 / max(1, events)}
 
     async def one_megabyte(self, target: Target) -> dict[str, float]:
         return {"body1": await self._body_latency(target, MEGABYTE)}

@@ -26,6 +26,8 @@ NO_STAMP = b"0" * 19
 STAMP = b"S" * 19
 TEXT = "The quick brown fox jumps over the lazy dog. " * 18
 BLOCK = 65536
+WRITES_PER_TURN = 64
+"""of the event loop, in a stream without pauses"""
 END = b"0\r\n\r\n"
 MODEL = "fake-model"
 ENDINGS = ((b"/messages", "messages"), (b"/chat/completions", "chat"), (b"/responses", "responses"))
@@ -279,6 +281,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
+        self._socket: int = transport.get_extra_info("socket").fileno()
         self._upstream.counters.connections += 1
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -375,16 +378,35 @@ class Connection(asyncio.Protocol):
         yield script.ending
 
     def _pump(self) -> None:
-        """One write per loop iteration, so that the loop does not merge them."""
-        if self._writes is None or not self._may_write:
+        if self._writes is None or not self._may_write or self.transport.is_closing():
             return
-        content = next(self._writes, None)
-        if content is None:
-            self._end_stream()
-            return
-        self.transport.write(content)
+        for _ in range(WRITES_PER_TURN):
+            content = next(self._writes, None)
+            if content is None:
+                self._end_stream()
+                return
+            if not self._written_at_once(content):
+                break
         if self._may_write:
             asyncio.get_running_loop().call_soon(self._pump)
+
+    def _written_at_once(self, content: bytes) -> bool:
+        """As a packet of its own: the loop merges the writes of a turn, and takes longer for one than the program.
+
+        False if some of it has to wait, in the buffer of the loop.
+        """
+        sent = 0
+        if not self.transport.get_write_buffer_size():
+            try:
+                sent = os.write(self._socket, content)
+            except BlockingIOError:
+                pass
+            except OSError:
+                self.transport.abort()
+                return False
+        if sent < len(content):
+            self.transport.write(content[sent:])
+        return sent == len(content)
 
     def _tick(
         self, loop: asyncio.AbstractEventLoop, at: float, left: int, delay: float, script: Script
