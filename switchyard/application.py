@@ -7,14 +7,14 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
+from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from switchyard.client_plans import ClientFiles
 from switchyard.demo.app import build_demo
 from switchyard.exchange import Exchange
 from switchyard.logs import log_exchange
@@ -50,11 +50,14 @@ from switchyard.store.local_time import notice_zone_change
 from switchyard.store.recent import RecentExchanges
 from switchyard.store.settings_file import SettingsFile
 from switchyard.use_now import UseNow
-from switchyard.web.admin import Admin
 from switchyard.web.asgi import AsgiApp, Receive, Scope, Send
 from switchyard.web.gateway import Gateway
 from switchyard.web.guard import Guard
 from switchyard.web.paths import shown_path
+
+if TYPE_CHECKING:
+    from switchyard.client_plans import ClientFiles
+    from switchyard.web.admin import Admin
 
 log = logging.getLogger("switchyard")
 
@@ -123,10 +126,9 @@ class Application:
         self.gateway = Gateway(
             self.relay, TokenCounter(self.dependencies), self.current, self.dependencies.messages
         )
-        self.client_files = ClientFiles(self.current, dashboard.rstrip("/"), os.environ, Path.home())
-        self.admin = Admin(self, static)
+        self._static = static
         self.asgi: AsgiApp = Guard(
-            _Endpoints(self.gateway, self.admin),
+            _Endpoints(self.gateway, self._serve_admin),
             self.current,
             self.gateway.owns,
             own_names,
@@ -135,6 +137,25 @@ class Application:
         self._known = self.current()
         self._listeners: list[Callable[[], None]] = []
         self._tasks: list[asyncio.Task[None]] = []
+
+    @cached_property
+    def admin(self) -> "Admin":
+        from switchyard.web.admin import Admin  # `_serve_admin` says why here
+
+        return Admin(self, self._static)
+
+    @cached_property
+    def client_files(self) -> "ClientFiles":
+        from switchyard.client_plans import ClientFiles  # which only the dashboard needs
+
+        return ClientFiles(self.current, self.dashboard.rstrip("/"), os.environ, Path.home())
+
+    async def _serve_admin(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The dashboard and its framework take a fifth of the start and 4 MB, and are needed when a page is opened.
+        They are imported in a thread, so that running answers go on."""
+        if "admin" not in vars(self):
+            await asyncio.to_thread(import_module, "switchyard.web.admin")
+        await self.admin(scope, receive, send)
 
     def uptime_seconds(self) -> float:
         return time.time() - self.started_at
@@ -289,7 +310,8 @@ class Application:
         """Shutdown begins: only running responses are waited for, not the held requests."""
         self.hold.cut_all()
         self.dependencies.decisions.cut_all()
-        self.admin.close()
+        if "admin" in vars(self):
+            self.admin.close()
 
     async def stop(self) -> None:
         """Everything that must be on disk is written when this returns."""

@@ -65,3 +65,10 @@ def test_the_help_loads_no_command(tmp_path: Path) -> None:
 
 def test_every_command_is_in_one_of_the_groups() -> None:
     assert {*COMMANDS_RUN, *ASK_UPSTREAMS, *START_A_SERVER} == {*COMMANDS}
+
+
+def test_the_daemon_loads_the_dashboard_only_when_it_is_opened() -> None:
+    command = [sys.executable, "-c", "import sys, switchyard.serve; print(*sys.modules)"]
+    loaded = set(subprocess.run(command, capture_output=True, text=True).stdout.split())
+    assert "switchyard.serve" in loaded
+    assert sorted(loaded & {"starlette", "switchyard.web.admin", "switchyard.client_plans"}) == []
