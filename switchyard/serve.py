@@ -22,7 +22,7 @@ from switchyard.faults import SettingsError
 from switchyard.installation import own_command
 from switchyard.logs import Logs
 from switchyard.memory import return_memory, tune_allocator
-from switchyard.protocols.refusals.limits import compile_rows
+from switchyard.protocols.late_pattern import compile_all
 from switchyard.store.files import (
     NotAFile,
     ensure_folder,
@@ -285,7 +285,7 @@ async def _serve(
 async def _compile_later() -> None:
     """The first requests come first."""
     await asyncio.sleep(COMPILE_AFTER_SECONDS)
-    await asyncio.to_thread(compile_rows)
+    await asyncio.to_thread(compile_all)
 
 
 async def _break_off(answers: set[asyncio.Task[None]]) -> None:

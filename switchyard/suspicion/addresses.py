@@ -1,13 +1,13 @@
 """Find addresses in words and texts, and tell which of them need no mention."""
 
-import re
+from switchyard.protocols.late_pattern import late
 
-ADDRESS = re.compile(r"(?i)\b(?:https?|ftp|git\+\w+|git|ssh|wss?|dict|ldap)://[^\s\"'`<>|)\\;]+")
-BARE = re.compile(
+ADDRESS = late(r"(?i)\b(?:https?|ftp|git\+\w+|git|ssh|wss?|dict|ldap)://[^\s\"'`<>|)\\;]+")
+BARE = late(
     r"(?i)^(?:[\w-]+\.)+[a-z]{2,}(?::\d+)?(?:[/?#].*)?$|^\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?(?:[/?#].*)?$"
 )
-SCHEME = re.compile(r"(?i)^(?:[a-z][\w.+-]*://)?(?:[^/@\s]*@)?")
-LOOPBACK = re.compile(
+SCHEME = late(r"(?i)^(?:[a-z][\w.+-]*://)?(?:[^/@\s]*@)?")
+LOOPBACK = late(
     r"(?i)^(?:localhost|127(?:\.\d{1,3}){3}|\[?::1\]?|0\.0\.0\.0|host\.docker\.internal)(?::[\w$]*)?(?:/|$)"
 )
 REGISTRIES = (

@@ -4,38 +4,39 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 
+from switchyard.protocols.late_pattern import late
 from switchyard.suspicion.addresses import addresses_in
 from switchyard.suspicion.effort import Effort
 from switchyard.suspicion.paths import key_file
 from switchyard.suspicion.reasons import Code, Reason
 
-RUNS = re.compile(
+RUNS = late(
     r"(?<![.\w])(?:exec|eval|assert|compile)\s*[(\s]|"
     r"\b(?:execSync|execfile|spawnSync|system|passthru|shell_exec|popen|loadstring|instance_eval|Function|"
     r"runInThisContext|runInNewContext|__import__)\b\s*[(\s&]|(?i:\b(?:Invoke-Expression|iex)\b)|shell\s*=\s*True"
 )
-FETCHES = re.compile(
+FETCHES = late(
     r"urlopen|urlretrieve|import (?:requests|httpx|aiohttp)|"
     r"URI\.open|open-uri|requests\.(?:get|post)|httpx\.(?:get|post)|https?\.get\b|\bfetch\(|axios|"
     r"['\"]https?['\"]\s*\)\.(?:get|request)|LWP::|HTTP::Tiny|Net::HTTP|file_get_contents\(\s*['\"]https?:|curl_exec|DownloadString|DownloadFile|Net\.WebClient|"
     r"Invoke-WebRequest|Invoke-RestMethod|\b(?:iwr|irm)\b|socket\.(?:create_connection|socket)|urllib"
 )
-DECODES = re.compile(
+DECODES = late(
     r"b64decode|b32decode|base64\.decode|\batob\(|['\"]base64['\"]|MIME::Base64|decode_base64|base64_decode|fromhex|"
     r"unhexlify|FromBase64String|Base64\.decode64|marshal\.loads|codecs\.decode"
 )
-READS = re.compile(
+READS = late(
     r"\bopen\s*\(|read_text|read_bytes|readFile|file_get_contents|File\.read|IO\.read|Get-Content|slurp|shutil\.copy"
 )
-SENDS = re.compile(
+SENDS = late(
     r"urlopen|requests\.(?:post|put|get)|httpx\.(?:post|put|get)|https?\.request|\bfetch\(|axios|socket|WebClient"
 )
-ENVIRONMENT = re.compile(
+ENVIRONMENT = late(
     r"dict\(os\.environ|os\.environ(?:\.copy\(\)|\.items\(\)|\s*[,)])|JSON\.stringify\(process\.env\)|%ENV\b|ENV\.to_"
 )
-LITERAL = re.compile(r"\\.|\"((?:[^\"\\\n]|\\.)*)\"|'((?:[^'\\\n]|\\.)*)'|`((?:[^`\\]|\\.)*)`", re.DOTALL)
-SHELL_SIGNS = re.compile(r"[|;&<]|\$\(|\b(?:curl|wget|cat|base64|bash|sh|nc|pip|npm)\b")
-ENCODED_COMMAND = re.compile(r"(?i)\s[-/](?:e|ec|en|enc|enco\w*)\s+[\"']?[A-Za-z0-9+/=]{16,}")
+LITERAL = late(r"\\.|\"((?:[^\"\\\n]|\\.)*)\"|'((?:[^'\\\n]|\\.)*)'|`((?:[^`\\]|\\.)*)`", re.DOTALL)
+SHELL_SIGNS = late(r"[|;&<]|\$\(|\b(?:curl|wget|cat|base64|bash|sh|nc|pip|npm)\b")
+ENCODED_COMMAND = late(r"(?i)\s[-/](?:e|ec|en|enc|enco\w*)\s+[\"']?[A-Za-z0-9+/=]{16,}")
 MAX_LITERALS = 400
 CHARS_A_STEP = 3
 

@@ -2,16 +2,16 @@
 
 import re
 
+from switchyard.protocols.late_pattern import late
+
 MAX_PATH = 4096
 """no system opens longer ones"""
-HOME = re.compile(
+HOME = late(
     r"^(?:~[\w.-]*|\$HOME|\$\{HOME\}|/home/[^/]+|/Users/[^/]+|/root|\$env:USERPROFILE|%USERPROFILE%|[A-Za-z]:/Users/[^/]+)(?=/|$)"
 )
-SAMPLE = re.compile(
-    r"\.(?:example|sample|template|tmpl|dist|defaults?|schema|md|pub|ts|js|py|go|rs)(?:\.\w+)?$"
-)
+SAMPLE = late(r"\.(?:example|sample|template|tmpl|dist|defaults?|schema|md|pub|ts|js|py|go|rs)(?:\.\w+)?$")
 KEY_FILES: tuple[re.Pattern[str], ...] = tuple(
-    re.compile(pattern)
+    late(pattern)
     for pattern in (
         r"(?:^|/)(\.ssh/(?:id_[^/]*|\*|[^/*]*\*[^/]*|[^/]*_rsa|[^/]*\.pem|[^/]*key)?)$",
         r"(?:^|/)(id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?)$",
@@ -38,7 +38,7 @@ KEY_FILES: tuple[re.Pattern[str], ...] = tuple(
     )
 )
 STARTUP_FILES: tuple[re.Pattern[str], ...] = tuple(
-    re.compile(pattern)
+    late(pattern)
     for pattern in (
         r"(?:^|/)\.(?:bashrc|bash_profile|bash_login|bash_logout|profile|zshrc|zshenv|zprofile|zlogin|kshrc|xprofile|xinitrc)$",
         r"(?:^|/)\.config/fish/(?:config\.fish|conf\.d/.*)$",
@@ -57,8 +57,8 @@ STARTUP_FILES: tuple[re.Pattern[str], ...] = tuple(
         r"(?:^|/)(?:sitecustomize|usercustomize)\.py$|(?:^|/)[^/]+\.pth$",
     )
 )
-GIVES_ACCESS = re.compile(r"(?:^|/)\.ssh/authorized_keys2?$|^/etc/(?:sudoers|sudoers\.d/.*|passwd|shadow)$")
-SCRIPT = re.compile(r"\.(?:sh|bash|zsh|fish|ps1|bat|cmd)$")
+GIVES_ACCESS = late(r"(?:^|/)\.ssh/authorized_keys2?$|^/etc/(?:sudoers|sudoers\.d/.*|passwd|shadow)$")
+SCRIPT = late(r"\.(?:sh|bash|zsh|fish|ps1|bat|cmd)$")
 
 
 def normal_path(path: str) -> str:

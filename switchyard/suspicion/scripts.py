@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterator
 from itertools import pairwise
 
+from switchyard.protocols.late_pattern import late
 from switchyard.suspicion.addresses import address_of, addresses_in, is_registry
 from switchyard.suspicion.code import reasons_in_code, reasons_in_powershell, scripts_in
 from switchyard.suspicion.effort import Effort
@@ -47,20 +48,20 @@ from switchyard.suspicion.words import (
 POWERSHELL = frozenset(("powershell", "pwsh", "iex", "invoke-expression"))
 INSTALLERS = frozenset("pip pip3 uv pipx npm pnpm yarn bun npx uvx gem cargo go brew conda".split())
 INSTALLS = frozenset("install i add tool x dlx exec create run config set".split())
-OUTPUT_OPTION = re.compile(r"-(?:[a-zA-Z]*[oO]|-output(?:-document)?|OutFile)$")
-REMOTE_DEVICE = re.compile(r"/dev/(?:tcp|udp)/([^/\s]+)")
-UPLOADED = re.compile(r"(?:^|=|;)[@<]([^;]+)")
-HEX_ESCAPES = re.compile(r"(?:\\x[0-9a-fA-F]{2}|\\[0-7]{3}){3}")
-SECRET_STORES = re.compile(
+OUTPUT_OPTION = late(r"-(?:[a-zA-Z]*[oO]|-output(?:-document)?|OutFile)$")
+REMOTE_DEVICE = late(r"/dev/(?:tcp|udp)/([^/\s]+)")
+UPLOADED = late(r"(?:^|=|;)[@<]([^;]+)")
+HEX_ESCAPES = late(r"(?:\\x[0-9a-fA-F]{2}|\\[0-7]{3}){3}")
+SECRET_STORES = late(
     r"gpg\b.{0,200}--export-secret|security\s+(?:find-\S{1,40}-password|dump-keychain)|secret-tool\s+(?:lookup|search)|"
     r"gh auth token|aws configure (?:get|export)|gcloud auth \S{0,40}print-\S{0,40}token|az account get-access-token|"
     r"op (?:read|item get)|pass show"
 )
-SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSW")
-WINDOWS_OPTION = re.compile(r"/[a-zA-Z]$")
+SECRET_NAME = late(r"KEY|TOKEN|SECRET|PASSW")
+WINDOWS_OPTION = late(r"/[a-zA-Z]$")
 COMMAND_STEPS, WORD_STEPS, BEFORE_STEPS = 100, 10, 10
 """what a command costs, each word of it, and each command that precedes it in its pipeline"""
-FIRST_STATEMENT = re.compile(r"^(?:\S+\s+){5}(?=\S)|^@\w+\s+|^Exec\w+=|^\s*run\s*[:=]\s*")
+FIRST_STATEMENT = late(r"^(?:\S+\s+){5}(?=\S)|^@\w+\s+|^Exec\w+=|^\s*run\s*[:=]\s*")
 
 
 def reasons_in_script(script: str, effort: Effort, depth: int = 0) -> Iterator[Reason]:

@@ -9,20 +9,21 @@ from itertools import dropwhile
 
 import msgspec
 
+from switchyard.protocols.late_pattern import late
 from switchyard.suspicion.effort import Effort
 
 MAX_DEPTH = 8
 MAX_VALUE = 2000
-FIELD_SEPARATOR = re.compile(r"\$(?:IFS\b|\{IFS[^}]{0,200}\})(?:\$\d)?")
-ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)\+?=(.*)", re.DOTALL)
-VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)[^}]{0,200}\})")
-REDIRECT = re.compile(r"(?:\d+|&)?(<<<|<<-?|<>|<&|<|>>|>\||>&|>)")
+FIELD_SEPARATOR = late(r"\$(?:IFS\b|\{IFS[^}]{0,200}\})(?:\$\d)?")
+ASSIGNMENT = late(r"([A-Za-z_]\w*)\+?=(.*)", re.DOTALL)
+VARIABLE = late(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)[^}]{0,200}\})")
+REDIRECT = late(r"(?:\d+|&)?(<<<|<<-?|<>|<&|<|>>|>\||>&|>)")
 KEYWORDS = frozenset("if then else elif fi do done while until ! { } time case esac coproc".split())
 DECLARING = frozenset(("export", "local", "declare", "typeset", "readonly", "set"))
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", "'": "'", '"': '"', "a": "\a", "e": "\x1b"}
 ENDS_WORD = frozenset(" \t\r\n;&|()")
-PLAIN = re.compile(r"[^ \t\r\n;&|()<>'\"\\`$]+")
-PLAIN_QUOTED = re.compile(r"[^\"\\`$]+")
+PLAIN = late(r"[^ \t\r\n;&|()<>'\"\\`$]+")
+PLAIN_QUOTED = late(r"[^\"\\`$]+")
 PARSE_STEPS = 80
 SHIFT = 9
 """adding to a text costs a step for so many bits of its length"""

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
+from switchyard.protocols.late_pattern import late
 from switchyard.suspicion.shell import Command, Pipeline, Word, all_pipelines
 
 SHELLS = frozenset("sh bash zsh dash ksh ash fish busybox csh tcsh rbash".split())
@@ -36,9 +37,9 @@ TARGET_LAST = frozenset("cp mv copy scp rsync".split())
 IDENTITY_OPTIONS = frozenset(("-i", "--key", "-E", "--cert", "--cacert", "-e", "--rsh", "--identity"))
 """What follows is used as a key, not sent."""
 DUMPS_ENVIRONMENT = frozenset("printenv env set export declare compgen".split())
-PLAIN_OPTIONS = re.compile(r"-(?:|-|[uBIqlixe]+|s|eu|eux|euxo|pipefail|dev/stdin)$")
-DECODE_OPTION = re.compile(r"-(?:d|D|-decode|id|di|-decode=.*)$")
-CODE_OPTION = re.compile(r"-(?:[A-Za-z]*[ceEr]|-eval|-print|-command|Command|EncodedCommand)$")
+PLAIN_OPTIONS = late(r"-(?:|-|[uBIqlixe]+|s|eu|eux|euxo|pipefail|dev/stdin)$")
+DECODE_OPTION = late(r"-(?:d|D|-decode|id|di|-decode=.*)$")
+CODE_OPTION = late(r"-(?:[A-Za-z]*[ceEr]|-eval|-print|-command|Command|EncodedCommand)$")
 
 
 def base_name(command: str) -> str:

@@ -1,6 +1,5 @@
 """Decode the errors of upstreams, whatever their shape: what they report, and the numbers in it."""
 
-import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -16,6 +15,7 @@ from switchyard.protocols.errors.token_limits import (
     overflow_numbers,
     shared_window,
 )
+from switchyard.protocols.late_pattern import late
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.protocols.retry_hints.body import BodyHints, read_body
 from switchyard.protocols.retry_hints.values import LONG_WINDOW_SECONDS
@@ -31,7 +31,7 @@ MAX_NESTED = 2
 """errors inside the text of an error"""
 
 KEYS = tuple(
-    (re.compile(pattern), instead)
+    (late(pattern), instead)
     for pattern, instead in (
         (
             r"\b(?:(?:sk|pk|xai|gsk|nvapi|hf|r8|AIza)[-_][A-Za-z0-9_*.\-]{6,}|AIza[A-Za-z0-9_-]{20,})[A-Za-z0-9_.+/=-]*",
@@ -44,8 +44,8 @@ KEYS = tuple(
         ),
     )
 )
-TAGS = re.compile(r"(?s)<(script|style)\b.*?</\1>|<!--.*?-->|<[^<>]*>")
-TITLE = re.compile(r"(?is)<title[^<>]*>(.*?)</title>")
+TAGS = late(r"(?s)<(script|style)\b.*?</\1>|<!--.*?-->|<[^<>]*>")
+TITLE = late(r"(?is)<title[^<>]*>(.*?)</title>")
 PHRASES = {int(status): f" {status.phrase}" for status in HTTPStatus}
 
 REPLY_FIELDS = ("choices", "content", "output", "delta", "response", "role", "item", "part", "data")

@@ -1,18 +1,17 @@
 """Report a refused image in the words after which Claude Code leaves it out, whatever the upstream's own words."""
 
-import re
-
 from switchyard.protocols.errors.meaning import IMAGE_NAMES, plain_name, unquoted
+from switchyard.protocols.late_pattern import late
 from switchyard.protocols.neutral import ErrorType, WireError
 
 NAMES = frozenset(plain_name(name) for name in IMAGE_NAMES.split())
-PARAM = re.compile(r"\bimage_url(?:\.url)?$")
-CLAUDE_CODE_WORDS = re.compile(
+PARAM = late(r"\bimage_url(?:\.url)?$")
+CLAUDE_CODE_WORDS = late(
     r"(?i)could not process image|image exceeds|image dimensions exceed"
     r"|image does not match the provided media type|image cannot be empty|exceeds? (?:the )?api limit"
 )
 """After these Claude Code sends the conversation again without its images."""
-REFUSED_IMAGE = re.compile(
+REFUSED_IMAGE = late(
     # Anthropic
     r"(?i)\.image\.source\b"
     # OpenAI

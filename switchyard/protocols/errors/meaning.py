@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from switchyard.protocols.errors.token_limits import OUTPUT_BUDGET, OVERFLOW
+from switchyard.protocols.late_pattern import late
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.protocols.retry_hints.values import LONG_WINDOW_SECONDS
 
@@ -87,7 +88,7 @@ GENERIC_NAMES = frozenset({"apierror"})
 """Names for any error at all: with a status that means a refusal, the others mean that the upstream itself failed."""
 EXACT_NAMES = frozenset({"throttling"})
 """Names that the words beside them do not refine: what they call a quota is one of a minute."""
-SIGNS = re.compile(r"[^a-z0-9]")
+SIGNS = late(r"[^a-z0-9]")
 
 
 def plain_name(name: str) -> str:
@@ -104,7 +105,7 @@ NAMED_TYPES = {plain_name(name): type for type, names in NAMES.items() for name 
 def _words(english: str, chinese: str = "") -> re.Pattern[str]:
     """English words stand by themselves: a tool called `get_quota_exceeded` means nothing."""
     own = rf"(?<![A-Za-z0-9_.-])(?:{english})"
-    return re.compile(f"{own}|{chinese}" if chinese else own, re.IGNORECASE)
+    return late(f"{own}|{chinese}" if chinese else own, re.IGNORECASE)
 
 
 FILTERED = _words(
@@ -147,7 +148,7 @@ QUOTA = _words(
     r"配额(?:不足|已?用[尽完]|已?耗尽|超限)|使用上限|额度[^。]{0,20}(?:重置|恢复|刷新)"
     r"|(?:小时|每日|每天|每周|每月|今日|本周|本月)[^。，]{0,10}(?:上限|限额|限制|额度已)",
 )
-PER_MINUTE = re.compile(r"(?i)per[ _-]?(?:min|minute|second)\b|PerMinute|每分钟|每秒")
+PER_MINUTE = late(r"(?i)per[ _-]?(?:min|minute|second)\b|PerMinute|每分钟|每秒")
 BAD_KEY = _words(
     r"(?:invalid|incorrect|missing|expired|revoked|disabled|wrong)(?: [a-z]{1,12}){0,2} "
     r"(?:api[ -]?key|x-api-key|access token|auth token|credentials?)"
@@ -232,7 +233,7 @@ def type_of(report: Report, status: int) -> ErrorType:
     return _refined(known or STATUS_TYPES.get(status) or vague or by_range, report)
 
 
-DOTTED = re.compile(r"([a-z]+)(?:\.[a-z]+)+", re.IGNORECASE)
+DOTTED = late(r"([a-z]+)(?:\.[a-z]+)+", re.IGNORECASE)
 
 
 def _spellings(name: str) -> tuple[str, ...]:
@@ -263,8 +264,8 @@ def _is_rate_limit(row: Row, report: Report) -> bool:
 
 
 FIELDS = r"(?:messages|tools|tool_choice|system|input|instructions|prompt|contents|metadata)"
-FIELD = re.compile(rf"{FIELDS}(?:[.\[]|$)")
-PATH = re.compile(rf"{FIELDS}[.\[]\w")
+FIELD = late(rf"{FIELDS}(?:[.\[]|$)")
+PATH = late(rf"{FIELDS}[.\[]\w")
 
 
 def quotes_request(words: str, param: str) -> bool:
@@ -279,11 +280,11 @@ def _is_about_field(words: str, param: str) -> bool:
 
 # --- quotes -------------------------------------------------------------------
 
-QUOTED = re.compile(
+QUOTED = late(
     r"\"[^\"]{1,300}\"|`[^`]{1,300}`|(?<!\w)'[^'\n]{1,300}'(?!\w)"
     r"|“[^”]{1,300}”|‘[^’]{1,300}’|「[^」]{1,300}」|『[^』]{1,300}』|https?://\S{1,300}"
 )
-INSIDE_OUT = re.compile(r"\{\s{0,9}['\"]")
+INSIDE_OUT = late(r"\{\s{0,9}['\"]")
 """The beginning of an object in the text: quotes hold the words themselves."""
 
 

@@ -1,13 +1,14 @@
 """Decode from a refusal how many tokens are too many: of the prompt, of the answer, or of both together."""
 
-import re
 from typing import NamedTuple
+
+from switchyard.protocols.late_pattern import late
 
 LEAST_LEFT = 1024
 """An answer with less room than this is not worth having: then the prompt is what is too long."""
 
-THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
-OVERFLOW = re.compile(
+THOUSANDS = late(r"(?<=\d),(?=\d{3}\b)")
+OVERFLOW = late(
     r"(?i)prompt is too long|prompt too long|input is too long|maximum context length|maximum prompt length"
     r"|exceeds? (?:the |this |your )?(?:model'?s? )?(?:available |maximum |max )?context"
     r"|context (?:window|length|size|limit)[^.]{0,40}(?:exceed|overflow|too)"
@@ -18,7 +19,7 @@ OVERFLOW = re.compile(
     r"|(?:prompt|input)(?: length)?(?: \(\d{1,12} tokens\))? exceeds? (?:the )?max(?:imum)?(?: allowed)? length"
 )
 OVERFLOW_NUMBERS = tuple(
-    re.compile(pattern)
+    late(pattern)
     for pattern in (
         r"(?i)passed (?P<tokens>\d{1,12}) input tokens.{0,100}?context length is only (?P<limit>\d{1,12})",
         r"(?i)length (?P<tokens>\d{1,12})\) is longer than the maximum model length of (?P<limit>\d{1,12})",
@@ -41,7 +42,7 @@ OVERFLOW_NUMBERS = tuple(
     )
 )
 SHARED_NUMBERS = tuple(
-    re.compile(pattern)
+    late(pattern)
     for pattern in (
         # Anthropic: input length and `max_tokens` exceed context limit: 190000 + 32000 > 200000
         r"(?i)context limit: (?P<prompt>\d{1,12}) \+ (?P<answer>\d{1,12}) > (?P<window>\d{1,12})",
@@ -59,13 +60,13 @@ SHARED_NUMBERS = tuple(
         r"(?i)<= (?P<window>\d{1,12})\. Given: (?P<prompt>\d{1,12}) `?inputs`? tokens and (?P<answer>\d{1,12})",
     )
 )
-OUTPUT_BUDGET = re.compile(
+OUTPUT_BUDGET = late(
     r"(?i)max_(?:completion_|output_|new_)?tokens['`\"]?[^.]{0,60}"
     r"(?:is too large|exceeds?|must be|> \d|at most|should be|is \[)"
     r"|at most \d{1,12} completion tokens|input length and `max_tokens` exceed"
 )
 OUTPUT_LIMITS = tuple(
-    re.compile(pattern)
+    late(pattern)
     for pattern in (
         r"(?i)at most (\d{1,12}) completion tokens",
         r"(?i)max_(?:output_)?tokens:? \d{1,12} > (\d{1,12})",

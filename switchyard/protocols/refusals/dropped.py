@@ -3,6 +3,7 @@
 import re
 
 from switchyard.protocols.capabilities import Capabilities
+from switchyard.protocols.late_pattern import late
 from switchyard.protocols.refusals.rows import GAP, UNKNOWN, Learned, adds
 from switchyard.protocols.refusals.sentences import Sentence, path_of
 
@@ -30,12 +31,12 @@ NOUN = (
     r"(?:param(?:eter)?s?|arguments?|fields?|keys?|propert(?:y|ies)|keyword arguments?|options?|names?|inputs?"
     r"|参数|字段)(?:\(s\))?(?![a-z])"
 )
-LISTED_NAMES = re.compile(
+LISTED_NAMES = late(
     rf"(?:unsupported|unknown|unrecogni[sz]ed|unexpected|additional|extra|not support|invalid){GAP}{NOUN}"
     rf"[^:,.'\[({{]{{0,40}}(?:[:：] ?[\[({{]*|[\[({{]+|(?='))((?:'?{PATH}'?(?:: ?[^,}}]{{0,40}})?(?:, ?| and )?)+)"
     rf"|(?:未知|不支持|无法识别)(?:的)?{NOUN}[:： ]*('?{PATH}'?)"
 )
-SUBJECT = re.compile(
+SUBJECT = late(
     rf"(?:^|[\s:(])(?:{NOUN} )?'({PATH})'(?: {NOUN})?,? (?:is|are|was|has been|does not|doesn't|cannot|can't|isn't)"
     rf"|(?:{NOUN}:? ?)'?({PATH})'? ?(?:is |are |was )?(?:{UNKNOWN})"
     rf"|(?:not support|not accept|not allow|not recogni[sz]e)(?:ed)?(?: the)?(?: {NOUN})?:? '({PATH})'"

@@ -7,6 +7,7 @@ why, and what may help. `repair/` and the encoders then drop, clamp, replace or 
 import re
 
 from switchyard.protocols.capabilities import Capabilities
+from switchyard.protocols.late_pattern import late
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.protocols.refusals.rows import LearnedLimit
 from switchyard.protocols.refusals.sentences import sentences_of
@@ -14,13 +15,7 @@ from switchyard.protocols.refusals.table import ROWS
 
 STATUSES = frozenset({400, 404, 415, 422, 500, 501})
 OTHER_MATTERS = (ErrorType.CONTEXT_OVERFLOW, ErrorType.MODEL_NOT_FOUND)
-LOWER_BOUND = re.compile(r"at least \d{1,12} input tokens", re.IGNORECASE)
-
-
-def compile_rows() -> None:
-    """What the first refusal needs: it takes so long that no answer should wait for it."""
-    for row in ROWS:
-        row.compile()
+LOWER_BOUND = late(r"at least \d{1,12} input tokens", re.IGNORECASE)
 
 
 def limits_in(error: WireError, known: Capabilities, input_estimate: int = 0) -> tuple[LearnedLimit, ...]:

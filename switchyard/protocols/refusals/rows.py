@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from switchyard.protocols.capabilities import Capabilities
+from switchyard.protocols.late_pattern import late
 from switchyard.protocols.neutral import WireError
 from switchyard.protocols.refusals.sentences import Sentence
 from switchyard.protocols.wire import json_text
@@ -44,9 +45,9 @@ def near(subject: str, why: str) -> str:
 
 
 @cache
-def compiled(pattern: str) -> re.Pattern[str]:
-    """At the first use: all of them take longer to compile than most of the start of the program."""
-    return re.compile(pattern, re.DOTALL)
+def pattern(words: str) -> re.Pattern[str]:
+    """One for all rows that have the same words."""
+    return late(words, re.DOTALL)
 
 
 class LearnedLimit(msgspec.Struct, frozen=True):
@@ -75,15 +76,9 @@ class Row(msgspec.Struct, frozen=True):
     """Applies to what is refused at a `path`, if the words say `why`; or to words that name it."""
 
     learn: Learn
-    words: str
-    """this one, `path` and `why` are patterns"""
-    path: str = ""
-    why: str = ""
-
-    def compile(self) -> None:
-        """Before the first refusal, which need not wait for it."""
-        for pattern in filter(None, (self.words, self.path, self.why)):
-            compiled(pattern)
+    words: re.Pattern[str]
+    path: re.Pattern[str] | None = None
+    why: re.Pattern[str] | None = None
 
     def limits(self, sentence: Sentence, error: WireError, known: Capabilities) -> Iterator[LearnedLimit]:
         if (found := self._find(sentence)) is None:
@@ -93,18 +88,18 @@ class Row(msgspec.Struct, frozen=True):
                 yield LearnedLimit(why, capabilities)
 
     def _find(self, sentence: Sentence) -> re.Match[str] | None:
-        if not self.path or not sentence.path:
-            return compiled(self.words).search(sentence.words)
-        if not self.why or not compiled(self.path).fullmatch(".".join(sentence.path)):
+        if self.path is None or not sentence.path:
+            return self.words.search(sentence.words)
+        if self.why is None or not self.path.fullmatch(".".join(sentence.path)):
             return None
-        return compiled(self.why).search(sentence.words)
+        return self.why.search(sentence.words)
 
 
 class ForeignThinking(Row, frozen=True):
     """Thinking of earlier turns that another upstream signed."""
 
     def limits(self, sentence: Sentence, error: WireError, known: Capabilities) -> Iterator[LearnedLimit]:
-        if compiled(self.words).search(f"{error.code.lower()} {'.'.join(sentence.path)} {sentence.words}"):
+        if self.words.search(f"{error.code.lower()} {'.'.join(sentence.path)} {sentence.words}"):
             yield LearnedLimit("the thinking of earlier turns is not its own", strip_thinking=True)
 
 
@@ -139,8 +134,8 @@ def at(path: str, why: str, learn: Learn, also: str = "", words: str = "") -> Ro
     """About the field at the `path`. Where no path is known: the reason near its name, or what is `also` said for it;
     or only these `words`."""
     subject = whole_name(path) + (f"|{also}" if also else "")
-    return Row(learn, words or near(subject, why), path, why)
+    return Row(learn, pattern(words or near(subject, why)), pattern(path), pattern(why))
 
 
 def says(words: str, learn: Learn) -> Row:
-    return Row(learn, words)
+    return Row(learn, pattern(words))

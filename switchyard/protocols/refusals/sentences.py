@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import msgspec
 
 from switchyard.protocols.errors.meaning import FILTERED
+from switchyard.protocols.late_pattern import late
 from switchyard.protocols.neutral import WireError
 
 MAX_READ_CHARS = 4000
@@ -36,15 +37,15 @@ def sentences_of(error: WireError) -> tuple[Sentence, ...]:
 
 # --- envelopes ------------------------------------------------------------------
 
-QUOTES_PROMPT = re.compile(
+QUOTES_PROMPT = late(
     r"(?i)\b(?:prompt|request|message|input|text|user|query) (?:contains?|includes?|says|said|mentions|asks)\b"
     r"|\bflagged\b|\bjailbreak|\busage polic|\bviolat(?:es|ed|ion)|blocked by|guardrail|harmful"
 )
-RELAYS = re.compile(r"^(?:(?:litellm\.)?\w+(?:Error|Exception)\s*[:-]\s*)+")
+RELAYS = late(r"^(?:(?:litellm\.)?\w+(?:Error|Exception)\s*[:-]\s*)+")
 INNER_MESSAGES = (
-    re.compile(r"\"(?:message|raw|detail|msg)\"\s*:\s*\"((?:[^\"\\]|\\.)*)\""),
-    re.compile(r"'(?:message|raw|detail)'\s*:\s*\"((?:[^\"\\]|\\.)*)\""),
-    re.compile(r"'(?:message|raw|detail)'\s*:\s*'((?:[^'\\]|\\.)*)'"),
+    late(r"\"(?:message|raw|detail|msg)\"\s*:\s*\"((?:[^\"\\]|\\.)*)\""),
+    late(r"'(?:message|raw|detail)'\s*:\s*\"((?:[^\"\\]|\\.)*)\""),
+    late(r"'(?:message|raw|detail)'\s*:\s*'((?:[^'\\]|\\.)*)'"),
 )
 
 
@@ -61,21 +62,21 @@ def _innermost(text: str, depth: int = MAX_NESTED) -> str:
 
 # --- validators -----------------------------------------------------------------
 
-LISTED = re.compile(
+LISTED = late(
     r"['\"]type['\"]: ?['\"](\w+)['\"], ?['\"]loc['\"]: ?[(\[]([^)\]]*)[)\]], ?['\"]msg['\"]: ?"
     r"(?:'([^'\n]*)'|\"([^\"\n]*)\")"
 )
 """Pydantic's list of problems, in Python or JSON."""
-PRINTED = re.compile(r"(?:^|\n)([\w.\[\]-]+(?: -> [\w.-]+)*)\n\s+(.+?) [\[(]type=([\w.]+)")
+PRINTED = late(r"(?:^|\n)([\w.\[\]-]+(?: -> [\w.-]+)*)\n\s+(.+?) [\[(]type=([\w.]+)")
 """Pydantic's own text: the path, and below it the problem."""
-GOOGLE = re.compile(r"unknown name \"([^\"]+)\"(?: at '([^']*)')?: cannot find field", re.IGNORECASE)
-GROQ = re.compile(r"'([\w.]+)' ?: ?property '([\w.\[\]]+)' is unsupported")
-LED = re.compile(r"(?:^|[\s;>(\"'`:-])([A-Za-z_]\w{0,60}(?:\.[\w$-]{1,60}|\[\w{1,60}\]){0,12}): (?=\S)")
-INVALID = re.compile(
+GOOGLE = late(r"unknown name \"([^\"]+)\"(?: at '([^']*)')?: cannot find field", re.IGNORECASE)
+GROQ = late(r"'([\w.]+)' ?: ?property '([\w.\[\]]+)' is unsupported")
+LED = late(r"(?:^|[\s;>(\"'`:-])([A-Za-z_]\w{0,60}(?:\.[\w$-]{1,60}|\[\w{1,60}\]){0,12}): (?=\S)")
+INVALID = late(
     r"(?i)^(?:[\w ]{0,20}: )?invalid (?:type for |value (?:for|at) |parameter |field "
     r")?['\"`]([a-z_]\w{0,60}(?:\.[\w$-]{1,60}|\[\w{1,60}\]){0,12})['\"`]:? "
 )
-PATH = re.compile(r"[A-Za-z_$][\w$]*(?:\.[\w$*-]+|\[\w*\])*")
+PATH = late(r"[A-Za-z_$][\w$]*(?:\.[\w$*-]+|\[\w*\])*")
 
 
 def _validated(text: str) -> Iterator[Sentence]:
@@ -102,7 +103,7 @@ def _led(text: str) -> Iterator[Sentence]:
 def _is_path(lead: re.Match[str]) -> bool:
     """A word before a colon is a path if it has steps, or is the name of a field and begins a clause."""
     begins = not (before := lead.string[: lead.start(1)].rstrip(" '\"`")) or before[-1] in ";:>(-"
-    begins = begins or lead.re is INVALID
+    begins = begins or lead.re.pattern == INVALID.pattern
     return "." in lead[1] or "[" in lead[1] or (begins and lead[1] in FIELD_NAMES)
 
 
@@ -128,7 +129,7 @@ def path_of(text: str) -> Path:
     return tuple(step for step in named if step not in KINDS and not step[0].isupper())
 
 
-ENVELOPE = re.compile(r"\b(?:body|parameters?|request|payload)\.(?=[a-z_])")
+ENVELOPE = late(r"\b(?:body|parameters?|request|payload)\.(?=[a-z_])")
 ENVELOPES = frozenset({"body", "parameter", "parameters", "request", "$", "payload", "json"})
 KINDS = frozenset(
     {"str", "int", "float", "bool", "function-wrap", "function-after", "tagged-union", "list", "dict"}
@@ -146,23 +147,23 @@ def _plain(text: str, param: str) -> tuple[Sentence, ...]:
     return (msgspec.structs.replace(clauses[0], path=path_of(param)), *clauses[1:])
 
 
-ECHO = re.compile(
+ECHO = late(
     r"(?s)['\"](?:content|input|text|arguments|prompt|description|value)['\"]\s*:.*"
     r"|\b(?:input_value|but got|but received|received:|got:|you provided|whereas you provided)\b.*?(?=[.;]\s|$)"
 )
-QUOTED = re.compile(
+QUOTED = late(
     r"\"([^\"\n]{0,2000})\"|`([^`\n]{0,2000})`|(?<!\w)'([^'\n]{0,2000})'(?!\w)|“([^”]{0,2000})”|‘([^’]{0,2000})’"
     r"|「([^」]{0,2000})」"
 )
-NAMED = re.compile(
+NAMED = late(
     r"(?i)\b(?:tool|function|model|deployment|engine|named|called|agent|file|skill|server)s?:? ?"
     r"(?:\"[^\"]*\"|`[^`]*`|(?<!\w)'[^']*'(?!\w)|“[^”]*”)"
     r"|\b(?:tool|function)s?(?: name)?: ?[\w./:-]+"
     r"|(?:工具|函数|模型)\s*[\w./:-]+"
 )
 """Names that the request gave to something."""
-SPECIAL_NAMES = re.compile(r"(?i)tools?[^\n]{0,20}\b(?:namespace|custom|tool_search|additional_tools)\b")
-VALUE = re.compile(r"[\w$.\[\]*<>=+-]{1,80}")
+SPECIAL_NAMES = late(r"(?i)tools?[^\n]{0,20}\b(?:namespace|custom|tool_search|additional_tools)\b")
+VALUE = late(r"[\w$.\[\]*<>=+-]{1,80}")
 
 
 def _clean(text: str) -> str:

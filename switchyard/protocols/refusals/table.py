@@ -12,6 +12,7 @@ from switchyard.protocols.refusals.rows import (
     near,
     one_of,
     pairs,
+    pattern,
     says,
     sets,
     whole_name,
@@ -45,12 +46,14 @@ IMAGES = r"(?:image|vision|multimodal)[\w]*(?: ?(?:input|content|url|part|type)s
 ROWS: tuple[Row, ...] = (
     ForeignThinking(
         sets(),
-        r"(?<!missing a )(?:thought|thinking)[ _]?signature|signature.{0,100}(?:thinking|thought)"
-        r"|thinking.{0,100}signature|expected '(?:redacted_)?thinking'"
-        r"|thinking.{0,80}blocks?.{0,80}(?:cannot be modified|must (?:remain|match|be|start)|invalid)"
-        r"|invalid_encrypted_content|encrypted content.{0,200}(?:verified|decrypted|invalid)"
-        r"|reasoning.{0,60}without its required|without its required.{0,20}reasoning|item with id .?rs_"
-        r"|encrypted_content.{0,60}(?:not be (?:verified|decrypted)|invalid)",
+        pattern(
+            r"(?<!missing a )(?:thought|thinking)[ _]?signature|signature.{0,100}(?:thinking|thought)"
+            r"|thinking.{0,100}signature|expected '(?:redacted_)?thinking'"
+            r"|thinking.{0,80}blocks?.{0,80}(?:cannot be modified|must (?:remain|match|be|start)|invalid)"
+            r"|invalid_encrypted_content|encrypted content.{0,200}(?:verified|decrypted|invalid)"
+            r"|reasoning.{0,60}without its required|without its required.{0,20}reasoning|item with id .?rs_"
+            r"|encrypted_content.{0,60}(?:not be (?:verified|decrypted)|invalid)"
+        ),
     ),
     says(r"invalid beta flag()", betas),
     says(r"unexpected value\(?s?\)? (.{1,500}?) for the .?anthropic-beta", betas),

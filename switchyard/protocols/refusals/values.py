@@ -4,6 +4,7 @@ import re
 
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.effort import EFFORTS
+from switchyard.protocols.late_pattern import late
 from switchyard.protocols.refusals.rows import NUMBER, Learned, adds, whole_name
 from switchyard.protocols.refusals.sentences import Sentence
 
@@ -16,7 +17,7 @@ def efforts(found: re.Match[str], sentence: Sentence, known: Capabilities) -> Le
         yield f"it knows only these efforts: {', '.join(allowed)}", {"efforts": allowed}
 
 
-ALLOWED = re.compile(
+ALLOWED = late(
     r"(?:(?<![a-z])(?:supported|allowed|valid|accepted|permitted|possible|available|expected) "
     r"(?:values?|options?|efforts?|levels?|tags)|(?:must|should|can only|can) be|expected(?: one of)?|one of"
     r"|only supports?|supports only|可选值|取值|只支持|仅支持|必须为|必须是)((?:(?!\. ).){1,300})",
@@ -47,22 +48,22 @@ def bounds(found: re.Match[str], sentence: Sentence, known: Capabilities) -> Lea
         yield f"it takes only {', '.join(wanted)}", adds("bounds", tuple(wanted), known)
 
 
-NUMERIC = re.compile(
+NUMERIC = late(
     r"temperature|top_p|top_k|top_logprobs|n|frequency_penalty|presence_penalty|repetition_penalty|min_p"
     r"|max_tokens|max_completion_tokens|max_output_tokens|thinking\.(?:enabled\.)?budget_tokens|thinking_budget"
 )
-NUMBER_FIELD = re.compile(whole_name(NUMERIC.pattern))
+NUMBER_FIELD = late(whole_name(NUMERIC.pattern))
 NEAREST = 0.01
-MOST = re.compile(
+MOST = late(
     r"(less than or equal to|<=|≤|at most|no (?:more|greater|larger|higher) than|not exceed|maximum(?: "
     r"value)?(?: of| is|:)?"
     r"|up to|less than|<(?!\s*\d+>)|不(?:能)?(?:大于|超过)|小于(?:等于)?)\s*'?" + NUMBER
 )
-LEAST = re.compile(
+LEAST = late(
     r"(greater than or equal to|>=|≥|at least|no (?:less|lower|smaller) than|minimum(?: value)?(?: of| is|:)?"
     r"|greater than|more than|>|不(?:能)?(?:小于|低于)|大于(?:等于)?)\s*'?" + NUMBER
 )
-RANGE = re.compile(
+RANGE = late(
     r"(?:between|range(?: of| is)?:?(?: [a-z_]+)?(?: is| should be| must be)?|within|in|from|范围(?:是|为|："
     rf"|:)?|介于)\s*([\[(（]?)\s*{NUMBER}\s*(?:,|，|and|to|-|~|\.\.|和|到)\s*{NUMBER}\s*([\])）]?)"
 )
@@ -98,7 +99,7 @@ PLAIN_WORDS = frozenset(
     {"not", "if", "then", "else", "format", "default", "title", "pattern", "minimum", "maximum"}
 )
 """They name a keyword only in quotes or at the end of a path."""
-KEYWORD = re.compile(
+KEYWORD = late(
     r"'("
     + "|".join(map(re.escape, KEYWORDS))
     + r")'|(?<![\w$])("

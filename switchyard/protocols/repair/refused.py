@@ -1,12 +1,12 @@
 """Change what an upstream has refused, in a body of any protocol, whether it was converted or passed through."""
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import Target
 from switchyard.protocols.content import JSON_SCHEMA_SENTENCE, OMITTED_IMAGE
+from switchyard.protocols.late_pattern import late
 from switchyard.protocols.repair.rows import (
     Body,
     Cap,
@@ -237,7 +237,7 @@ LEAVE_OUT: Mapping[str, Callable[[Body, Target], None]] = {
 
 # --- values ---------------------------------------------------------------------
 
-BOUND = re.compile(r"([a-z_.]+)(<=|>=)(-?\d+(?:\.\d+)?)")
+BOUND = late(r"([a-z_.]+)(<=|>=)(-?\d+(?:\.\d+)?)")
 
 
 def _keep_within_bounds(body: Body, target: Target) -> None:

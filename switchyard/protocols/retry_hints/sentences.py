@@ -4,12 +4,13 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 
+from switchyard.protocols.late_pattern import late
 from switchyard.protocols.retry_hints.values import CHINA_SECONDS, SPAN, seconds_of
 
 MAX_SENTENCE_CHARS = 4000
 
 PAUSES = tuple(
-    re.compile(pattern, re.IGNORECASE)
+    late(pattern, re.IGNORECASE)
     for pattern in (
         rf"(?:try(?:ing)? again|retry(?:ing)?|come back|wait(?:ing)?|available)[a-z ,:(\-]{{0,30}}?(?P<span>{SPAN})",
         r"retry[-_ ]after['\"]?\s{0,2}[:=]?\s{0,2}['\"]?(?P<number>\d{1,9})\b(?!\s?[a-z:/-])",
@@ -19,7 +20,7 @@ PAUSES = tuple(
 )
 """Please try again in 7m12s (OpenAI, Groq); retry after 20 seconds (Azure); please wait 30s; 请在30秒后重试."""
 RESETS = tuple(
-    re.compile(pattern, re.IGNORECASE)
+    late(pattern, re.IGNORECASE)
     for pattern in (
         rf"(?:reset|renew|refresh|replenish)[a-z]{{0,5}}[a-z ,:(]{{0,24}}?(?P<span>{SPAN})",
         rf"(?P<span>{SPAN})\s{{0,2}}(?:之|以)?后[^，。,.\d]{{0,8}}?(?:重置|恢复|刷新|解除)",
@@ -44,12 +45,12 @@ TIMED = rf"(?<!\d){CLOCK}(?!\d)\s{{0,2}}{ZONE}"
 BEGINS_ANEW = r"(?:reset|renew|refresh|replenish|again|access|available|until|重置|恢复|刷新|解除)"
 THEN_ANEW = r"(?:重置|恢复|刷新|解除|再试|重试)"
 MOMENTS = tuple(
-    re.compile(pattern, re.IGNORECASE)
+    late(pattern, re.IGNORECASE)
     for moment in (DATED, TIMED)
     for pattern in (rf"{BEGINS_ANEW}[^.;。\d]{{0,40}}?{moment}", rf"{moment}[^.;。，\d]{{0,12}}?{THEN_ANEW}")
 )
 """It will reset at 2026-08-03 23:59:59 +0800 CST (Volcengine); 将在 2026-08-25 07:41:44 重置 (Zhipu); at 00:00."""
-EPOCH = re.compile(r"limit reached\|(\d{10})(?:\d{3})?\b", re.IGNORECASE)
+EPOCH = late(r"limit reached\|(\d{10})(?:\d{3})?\b", re.IGNORECASE)
 """Claude AI usage limit reached|1790000000"""
 
 

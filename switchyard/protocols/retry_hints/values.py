@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from typing import NamedTuple
 
+from switchyard.protocols.late_pattern import late
+
 MAX_SECONDS = 7 * 86400.0
 LONG_WINDOW_SECONDS = 600.0
 """A rate limit whose window ends later than this is a quota: waiting for it is no pause."""
@@ -43,9 +45,9 @@ PART = (
 )
 SPAN = rf"{PART}(?:\s{{0,2}}(?:,|and)?\s{{0,2}}{PART}){{0,5}}"
 
-_SPAN = re.compile(SPAN, re.IGNORECASE)
+_SPAN = late(SPAN, re.IGNORECASE)
 _PARTS = tuple(
-    (re.compile(rf"([\d.]{{1,25}}|[半一二两三四五六七八九十])\s{{0,2}}个?(?:{unit})(?![a-z])", re.I), seconds)
+    (late(rf"([\d.]{{1,25}}|[半一二两三四五六七八九十])\s{{0,2}}个?(?:{unit})(?![a-z])", re.I), seconds)
     for unit, seconds in UNITS.items()
 )
 
