@@ -72,3 +72,10 @@ def test_the_daemon_loads_the_dashboard_only_when_it_is_opened() -> None:
     loaded = set(subprocess.run(command, capture_output=True, text=True).stdout.split())
     assert "switchyard.serve" in loaded
     assert sorted(loaded & {"starlette", "switchyard.web.admin", "switchyard.client_plans"}) == []
+
+
+def test_a_checkout_reads_no_metadata_of_installed_packages() -> None:
+    probe = "from switchyard.bootstrap import *; print(missing_packages(dependencies(PROJECT)), *sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True)
+    assert ended.stdout.startswith("[] ")
+    assert "importlib.metadata" not in ended.stdout.split()
