@@ -5,9 +5,10 @@ and all of it can be rebuilt from the journal.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, tzinfo
 from pathlib import Path
+from zlib import crc32
 
 import msgspec
 
@@ -38,6 +39,8 @@ class Stored(msgspec.Struct):
     covers: Position
     ever: Day
     daily: dict[str, msgspec.Raw]
+    checksum: int = 0
+    """of the days: to decode all those of a year only for a check takes a tenth of the start"""
 
 
 class RollUp:
@@ -171,10 +174,11 @@ class RollUp:
             if content is None or self._is_outdated(msgspec.json.decode(content, type=StoredHead)):
                 return None
             stored = msgspec.json.decode(content, type=Stored)
-            for name, day in stored.daily.items():
-                decode_day(day, Day)
-                if not is_day(name):
-                    raise msgspec.ValidationError(name)
+            if stored.checksum != _checksum(stored.daily):
+                for name, day in stored.daily.items():
+                    decode_day(day, Day)
+                    if not is_day(name):
+                        raise msgspec.ValidationError(name)
         except OSError as error:
             self.fault = f"The statistics file {self._path} cannot be read: {error.strerror}"
             return None
@@ -211,13 +215,13 @@ class RollUp:
         write_whole(self._path, content)
 
     def _encode(self, position: Position) -> bytes:
-        daily = self.statistics.stored_days()
+        daily = dict(sorted(self.statistics.stored_days().items()))
         ever = self.statistics.ever()
         return msgspec.json.encode(
             {
                 "summary": summary(ever.all),
                 "by_model": shown_by(ever.models, brief),
-                "daily": dict(sorted(daily.items())),
+                "daily": daily,
                 "generated_at": self.statistics.generated_at(),
                 "by_upstream": shown_by(ever.upstreams, shown),
                 "by_client": shown_by(ever.clients, shown),
@@ -225,11 +229,19 @@ class RollUp:
                 "schema": SCHEMA,
                 "covers": position,
                 "ever": ever,
+                "checksum": _checksum(daily),
             }
         )
 
     def _timestamp(self, at: float) -> str:
         return datetime.fromtimestamp(at, self._zone).strftime("%Y%m%d-%H%M%S")
+
+
+def _checksum(daily: Mapping[str, msgspec.Raw]) -> int:
+    found = 0
+    for name, day in daily.items():
+        found = crc32(day, crc32(name.encode(), found))
+    return found
 
 
 def _last_reset(batch: Batch, start: Position) -> Position | None:

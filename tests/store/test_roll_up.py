@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from zlib import crc32
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -207,6 +208,26 @@ def test_damaged_lines_and_days_do_not_keep_it_from_starting(tmp_path: Path) -> 
 
     damaged = (tmp_path / FILE_NAME).read_bytes().replace(b'"2026-11-19":', b'"2026-11-1\\u0001":')
     (tmp_path / FILE_NAME).write_bytes(damaged)
+    again = roll_up(tmp_path)
+    again.start()
+    assert token_stats(again.statistics)["summary"]["total_requests"] == 4
+    assert again.fault.startswith("The statistics were rebuilt from the journal")
+
+
+@pytest.mark.parametrize("is_stated", [True, False])
+def test_a_day_of_another_shape_is_noticed_whether_the_file_has_a_checksum_or_not(
+    tmp_path: Path, is_stated: bool
+) -> None:
+    keep(tmp_path, [a_line(NOON - back * DAY) for back in range(4)])
+    stored = msgspec.json.decode((tmp_path / FILE_NAME).read_bytes())
+    days = [msgspec.json.encode(day) for day in stored["daily"].values()]
+    assert stored["checksum"] == crc32(
+        b"".join(chain(*zip(map(str.encode, stored["daily"]), days, strict=True)))
+    )
+    stored["daily"]["2026-11-19"]["detail"]["all"] = "none"
+    if not is_stated:
+        del stored["checksum"]
+    (tmp_path / FILE_NAME).write_bytes(msgspec.json.encode(stored))
     again = roll_up(tmp_path)
     again.start()
     assert token_stats(again.statistics)["summary"]["total_requests"] == 4
