@@ -22,7 +22,7 @@ CHECK_SECONDS = 20.0
 CHECKS_BETWEEN_SWEEPS = 15
 """five minutes: what is forgotten was not used for so long, and costs a few milliseconds when it is wanted again"""
 GROWN_BYTES = 16 * 1024 * 1024
-"""so much above the least that a trim has left is worth another one, which takes some milliseconds"""
+"""so much above the least, at the start or after a trim, is worth another one, which takes some milliseconds"""
 WORKED_SECONDS = 0.2
 """CPU time since the last trim; a daemon without requests takes less between two checks, and frees nothing"""
 STATM = Path("/proc/self/statm")
@@ -52,15 +52,33 @@ def tune_allocator() -> None:
 async def return_memory(forget_unused: Callable[[], int]) -> None:
     """Forget what was not used for a while, and give back the free pages between blocks in use, until cancelled."""
     library = _glibc() if STATM.exists() else None
-    least, trimmed_at = 0, 0.0
+    trims = Trims(_resident_bytes() if library is not None else 0)
     for checks in count(1):
         await asyncio.sleep(CHECK_SECONDS)
         forgotten = forget_unused() if checks % CHECKS_BETWEEN_SWEEPS == 0 else 0
-        worked = time.process_time() - trimmed_at
-        if library is not None and is_worth_a_trim(_resident_bytes(), least, worked, forgotten):
+        if library is not None and trims.is_due(_resident_bytes(), time.process_time(), forgotten):
             await asyncio.to_thread(library.malloc_trim, 0)
-            left, trimmed_at = _resident_bytes(), time.process_time()
-            least = min(least or left, left)
+            trims.trimmed(_resident_bytes())
+
+
+class Trims:
+    """When a trim is due, from the resident bytes and the CPU time of the process at each check.
+
+    `least`: the bytes at the start. What is in use during a trim may be free soon after: the work before it counts for
+    the next check, too, so that the last trim comes when the process has become idle.
+    """
+
+    def __init__(self, least: int) -> None:
+        self._least = least
+        self._checked_at = self._checked_before = self._counts_from = 0.0
+
+    def is_due(self, resident: int, cpu_seconds: float, forgotten: int = 0) -> bool:
+        self._checked_before, self._checked_at = self._checked_at, cpu_seconds
+        return is_worth_a_trim(resident, self._least, cpu_seconds - self._counts_from, forgotten)
+
+    def trimmed(self, left: int) -> None:
+        self._least = min(self._least, left)
+        self._counts_from = self._checked_before
 
 
 def is_worth_a_trim(resident: int, least: int, worked_seconds: float, forgotten: int) -> bool:

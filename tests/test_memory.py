@@ -2,7 +2,7 @@
 
 import pytest
 
-from switchyard.memory import GROWN_BYTES, WORKED_SECONDS, is_worth_a_trim
+from switchyard.memory import GROWN_BYTES, WORKED_SECONDS, Trims, is_worth_a_trim
 
 LEAST = 60_000_000
 GROWN, NOT_GROWN = LEAST + GROWN_BYTES + 1, LEAST + GROWN_BYTES
@@ -26,3 +26,22 @@ def test_a_trim_is_worth_its_time(resident: int, worked: float, forgotten: int, 
 def test_what_becomes_free_after_a_trim_amid_large_bodies_is_returned_too() -> None:
     """The last trim left 500 MB, as bodies were under way; they are free now, and the process is as large as then."""
     assert is_worth_a_trim(500_000_000, LEAST, WORKED, 0)
+
+
+MB = 1_000_000
+
+
+def test_after_the_last_work_one_more_trim_returns_what_was_in_use_at_the_one_before() -> None:
+    trims = Trims(45 * MB)
+    assert trims.is_due(300 * MB, cpu_seconds=2.0)
+    trims.trimmed(200 * MB)  # bodies were under way
+    assert trims.is_due(200 * MB, cpu_seconds=2.01)
+    trims.trimmed(110 * MB)  # the memories of conversations are left
+    assert [trims.is_due(110 * MB, cpu_seconds) for cpu_seconds in (2.02, 2.03, 2.04)] == [False] * 3
+    assert trims.is_due(110 * MB, cpu_seconds=2.05, forgotten=1)
+
+
+def test_a_little_work_at_each_check_adds_up_to_a_trim() -> None:
+    trims = Trims(45 * MB)
+    due = [trims.is_due(100 * MB, cpu_seconds=WORKED_SECONDS * 0.4 * check) for check in (1, 2, 3)]
+    assert due == [False, False, True]
