@@ -181,11 +181,14 @@ def line_up(
 ) -> Lineup:
     """Which upstreams may answer by the settings and what the user uses now, before their health is considered."""
     requested = ModelName.read(model)
+    rules = settings.model_rules
+    if ruled is None or not ruled.rule.model:
+        rules = _concerning(rules, requested)
     candidates: list[Candidate] = []
     skipped: list[Skip] = []
     for upstream in settings.upstreams:
         used = use if use is not None and use.upstream == upstream.name else None
-        found = _allowed(upstream, settings, spent, protocol, requested, wall, used, ruled)
+        found = _allowed(upstream, settings, rules, spent, protocol, requested, wall, used, ruled)
         if isinstance(found, Skip):
             skipped.append(found)
         else:
@@ -208,6 +211,13 @@ def line_up(
         ),
         lacks=frozenset[Part]().union(*(one.lacks for one in candidates)),
     )
+
+
+def _concerning(rules: tuple[ModelRule, ...], requested: ModelName) -> tuple[ModelRule, ...]:
+    """Those that match the model, so that the others are not compared with it again for each upstream."""
+    bare = requested.without_thinking()
+    names = [requested.model] if bare is None else [requested.model, bare.model]
+    return tuple(rule for rule in rules if any(matches(rule.source, name) for name in names))
 
 
 def _with_reasons(ordered: tuple[Candidate, ...], protocol: ProtocolName) -> tuple[Candidate, ...]:
@@ -256,6 +266,7 @@ def as_unlikely(candidate: Candidate, reason: str) -> Candidate:
 def _allowed(
     upstream: Upstream,
     settings: Settings,
+    rules: tuple[ModelRule, ...],
     spent: Mapping[str, str],
     protocol: ProtocolName,
     requested: ModelName,
@@ -277,7 +288,7 @@ def _allowed(
     if ruled is not None and ruled.rule.only and upstream.name not in ruled.rule.upstreams:
         return skip("rule", f"{ruled.text} allows only {', '.join(ruled.rule.upstreams)}")
     ruled = ruled if ruled is not None and ruled.concerns(upstream.name) else None
-    served = served_by_rule(settings.model_rules, upstream, protocol, requested, ruled)
+    served = served_by_rule(rules, upstream, protocol, requested, ruled)
     if served is None:
         return skip("model", f'model "{requested.model}" not served')
     forced = bool(requested.upstream)
