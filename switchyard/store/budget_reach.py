@@ -30,13 +30,11 @@ def unlimited(book: PriceBook) -> tuple[Unlimited, ...]:
 
 
 def _unlimited(book: PriceBook, settings: Settings) -> Iterator[Unlimited]:
-    reasons = {upstream.name: _reason(upstream, book) for upstream in settings.upstreams}
     for index, upstream in enumerate(settings.upstreams):
-        if upstream.budget is not None and is_set(upstream.budget) and reasons[upstream.name]:
-            path, owner = f"$.upstreams[{index}].budget", f'upstream "{upstream.name}"'
-            yield Unlimited(path, owner, reasons[upstream.name])
-    used = [upstream.name for upstream in settings.upstreams if upstream.enabled]
-    if is_set(settings.budget) and used and all(reasons[name] for name in used):
+        if upstream.budget is not None and is_set(upstream.budget) and (reason := _reason(upstream, book)):
+            yield Unlimited(f"$.upstreams[{index}].budget", f'upstream "{upstream.name}"', reason)
+    used = [upstream for upstream in settings.upstreams if upstream.enabled]
+    if is_set(settings.budget) and used and all(_reason(upstream, book) for upstream in used):
         yield Unlimited("$.budget", "all upstreams", "no upstream has a model with a known price")
 
 
