@@ -11,8 +11,8 @@ from functools import cache
 from itertools import count
 from pathlib import Path
 
-ARENAS = 2
-"""for each thread an arena of its own keeps what large bodies once took"""
+ARENAS = 1
+"""a trim does not return the end of any further arena: up to `TRIM_BYTES` of each would stay"""
 MMAP_BYTES = 16 * 1024 * 1024
 """larger blocks go back to the system as soon as they are free; a body passes through several blocks of its size, which
 would all be fetched again, page by page, for the next one: of 8 MB that takes longer than its conversion from memory"""
