@@ -2,8 +2,8 @@
 
 import ipaddress
 import os
+import sys
 import time
-import urllib.request
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -13,6 +13,10 @@ import msgspec
 
 from switchyard.settings import DIRECT, Upstream
 from switchyard.settings_validation import is_proxy_url
+
+if sys.platform in ("darwin", "win32"):
+    # it reads the settings of these systems, and imports an HTTP client that nothing else needs
+    import urllib.request  # noqa: F401
 
 PERIOD_SECONDS = 30
 """so long an address keeps its proxy: on some systems the user changes it in a dialog"""
@@ -145,4 +149,4 @@ def _system_proxy(scheme: str, host: str) -> str:
 
 
 def _of_this_system(name: str) -> Any:
-    return getattr(urllib.request, name, None)
+    return getattr(sys.modules.get("urllib.request"), name, None)
