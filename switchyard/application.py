@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from switchyard.demo.app import build_demo
 from switchyard.exchange import Exchange
 from switchyard.logs import log_exchange
 from switchyard.notifications.events import Snapshot
@@ -92,7 +91,7 @@ class Application:
         self.codecs = CODECS
         self.slots = SlotQueue(self.limits, steady_seconds)
         self.wire = SimulatingWire(
-            Wire(build_demo(dashboard, shown_path(settings_file.path))), steady_seconds
+            Wire(lambda scope, receive, send: self._demo(scope, receive, send)), steady_seconds
         )
         self.hold = Hold(time.perf_counter)
         self.dependencies = Dependencies(
@@ -137,6 +136,12 @@ class Application:
         self._known = self.current()
         self._listeners: list[Callable[[], None]] = []
         self._tasks: list[asyncio.Task[None]] = []
+
+    @cached_property
+    def _demo(self) -> AsgiApp:
+        from switchyard.demo.app import build_demo  # which is not needed once an upstream is configured
+
+        return build_demo(self.dashboard, shown_path(self.settings_file.path))
 
     @cached_property
     def admin(self) -> "Admin":

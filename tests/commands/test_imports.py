@@ -67,11 +67,13 @@ def test_every_command_is_in_one_of_the_groups() -> None:
     assert {*COMMANDS_RUN, *ASK_UPSTREAMS, *START_A_SERVER} == {*COMMANDS}
 
 
-def test_the_daemon_loads_the_dashboard_only_when_it_is_opened() -> None:
+def test_the_daemon_loads_neither_the_dashboard_nor_the_demo_before_they_are_wanted() -> None:
     command = [sys.executable, "-c", "import sys, switchyard.serve; print(*sys.modules)"]
     loaded = set(subprocess.run(command, capture_output=True, text=True).stdout.split())
     assert "switchyard.serve" in loaded
-    assert sorted(loaded & {"starlette", "switchyard.web.admin", "switchyard.client_plans"}) == []
+    ours = ("switchyard.web.admin", "switchyard.client_plans", "switchyard.demo.app")
+    assert sorted(loaded & {*ours, "starlette", "httpx"}) == []
+    assert sys.platform in ("darwin", "win32") or "urllib.request" not in loaded
 
 
 def test_a_checkout_reads_no_metadata_of_installed_packages() -> None:
