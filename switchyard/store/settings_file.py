@@ -12,11 +12,11 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import watchfiles
 
 from switchyard import importing
 from switchyard.default_settings import default_document
@@ -293,6 +293,8 @@ class SettingsFile:
     async def _changes(self) -> AsyncGenerator[None, None]:
         """Yields at once, at every event near the file, and every two seconds in case no events arrive."""
         yield None
+        await asyncio.to_thread(import_module, "watchfiles")  # what it imports delays no start
+        yield None
         while True:
             folders = watched_folders(self.path)
             try:
@@ -380,6 +382,8 @@ def watched_folders(path: Path) -> frozenset[str]:
 
 
 def _events(folders: frozenset[str]) -> AsyncGenerator[object, None]:
+    import watchfiles
+
     return watchfiles.awatch(
         *folders,
         recursive=False,

@@ -72,7 +72,7 @@ def test_the_daemon_loads_neither_the_dashboard_nor_the_demo_before_they_are_wan
     loaded = set(subprocess.run(command, capture_output=True, text=True).stdout.split())
     assert "switchyard.serve" in loaded
     ours = ("switchyard.web.admin", "switchyard.client_plans", "switchyard.demo.app")
-    assert sorted(loaded & {*ours, "starlette", "httpx"}) == []
+    assert sorted(loaded & {*ours, "starlette", "httpx", "watchfiles"}) == []
     assert sys.platform in ("darwin", "win32") or "urllib.request" not in loaded
 
 
