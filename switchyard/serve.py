@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
-import uvicorn
+from uvicorn.config import Config
+from uvicorn.server import Server
 
 from switchyard.application import Application
 from switchyard.banner import banner
@@ -179,8 +180,8 @@ def _run(options: Options, settings_file: SettingsFile, token: str) -> int:
     return 0
 
 
-def server_config(application: Application, options: Options, limits: Limits) -> uvicorn.Config:
-    return uvicorn.Config(
+def server_config(application: Application, options: Options, limits: Limits) -> Config:
+    return Config(
         application.asgi,
         http=bounded(limits),
         interface="asgi3",
@@ -225,13 +226,13 @@ def _passphrase() -> str:
     raise _NeedsPassphrase
 
 
-class _QuietServer(uvicorn.Server):
+class _QuietServer(Server):
     """Signals are handled here: the process ends with 0, not by the signal.
 
     It does not wake up ten times a second to check whether to stop: `leave` notifies it.
     """
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: Config) -> None:
         super().__init__(config)
         self._leaving = asyncio.Event()
 
