@@ -168,8 +168,11 @@ class BoundedConnection(HttpToolsProtocol):
     def _begin_body(self, framing: bytes) -> None:
         """Give the body, or its rest, to a new parser: one that has seen an upgrade would take it for a new request."""
         self.parser = httptools.HttpRequestParser(self)
+        # as the server's own parser: what follows a request that closes the connection is ignored, and no error
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        closing = b"" if self.cycle is None or self.cycle.keep_alive else b"connection: close\r\n"
         self._repeats = True
-        self.parser.feed_data(b"POST / HTTP/1.1\r\n" + framing + b"\r\n\r\n")
+        self.parser.feed_data(b"POST / HTTP/1.1\r\n" + closing + framing + b"\r\n\r\n")
         self._repeats = False
 
     def on_message_begin(self) -> None:

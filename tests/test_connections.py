@@ -544,3 +544,23 @@ def test_nothing_follows_the_body_of_a_request_that_closes_its_connection() -> N
     head = b"POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
     pieces = [head + FRAMINGS["a length"][:50], FRAMINGS["a length"][50:90], FRAMINGS["a length"][90:] + GET]
     assert asyncio.run(bodies_of(pieces)) == [LONG_BODY]
+
+
+CLOSING = b"host: x\r\nconnection: close\r\n"
+BEHIND = b"no request\r\n\r\n"
+
+
+@pytest.mark.parametrize("first", [b"host: x\r\n", UPGRADE], ids=["plain", "with an upgrade"])
+def test_what_follows_a_closing_request_costs_no_earlier_one_its_answer(first: bytes) -> None:
+    body = FRAMINGS["a length"]
+    closing = b"GET / HTTP/1.1\r\n" + CLOSING + b"\r\n"
+    pieces = [b"POST / HTTP/1.1\r\n" + first + body[:50], body[50:90], body[90:] + closing + BEHIND]
+    assert asyncio.run(bodies_of(pieces)) == [LONG_BODY, b""]
+
+
+@pytest.mark.parametrize("version", [b"1.1", b"1.0"])
+def test_nothing_that_follows_a_long_closing_request_is_parsed(server: Server, version: bytes) -> None:
+    head = b"POST / HTTP/%b\r\n%bcontent-length: %d\r\n\r\n" % (version, CLOSING, len(LARGE))
+    with server.connect(head) as connection:
+        connection.sendall(LARGE + BEHIND)
+        assert answer_of(connection).startswith(b"%d 3 " % len(LARGE))
