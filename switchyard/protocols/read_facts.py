@@ -48,10 +48,10 @@ IMAGE_SIGN = re.compile(rb'g(?:e"|e_url")')
 MAY_HOLD_IMAGES = frozenset({"image", "image_url", "input_image", "document"})
 """without these blocks a conversation has no image; a document may consist of others"""
 DIRECTORIES = (
-    re.compile(rb"Primary working directory: ((?:[^\\\"\n<]|\\[\\/\"u])+)"),
+    re.compile(rb"Primary working directory: ((?:[^\\\"\n<]|\\[\\/\"u])++)(?=[\"\n<]|\\[^\\/\"u])"),
     re.compile(rb"<cwd>((?:[^\\\"<]|\\[\\/\"u])+)</cwd>"),
 )
-"""as it stands in a JSON text, up to the end of its line"""
+"""as it stands in a JSON text, up to the end of its line, which must be there"""
 MAX_PROJECT_CHARS = 500
 PROJECT_BYTES = 256 * 1024
 """clients state it at the beginning: further inside of the conversation it is not looked for"""

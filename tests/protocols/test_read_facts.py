@@ -10,7 +10,7 @@ from switchyard.protocols.facts import BODY_FACTS, Facts
 from switchyard.protocols.message_memory import History, MessageMemory
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.passthrough.peek import watched_members
-from switchyard.protocols.read_facts import project_stated, read_facts
+from switchyard.protocols.read_facts import PROJECT_BYTES, project_stated, read_facts
 from switchyard.protocols.request_summary import read_request_summary
 
 CLAUDE = {"user-agent": "claude-cli/2.1.332 (external, cli)", "x-claude-code-session-id": "s"}
@@ -302,6 +302,14 @@ def test_the_project_is_not_looked_for_far_inside_of_a_conversation() -> None:
     assert facts("messages", said("x" * 250_000, REMINDER)).project
     assert not facts("messages", said("x" * 300_000, REMINDER)).project
     assert facts("messages", {"system": REMINDER, **said("x" * 300_000)}).project
+
+
+@pytest.mark.parametrize("shown", range(8))
+def test_no_part_of_a_path_is_taken_for_the_project(shown: int) -> None:
+    r"""The end of what is looked through may show only so many bytes of C:\\a\\b."""
+    words = "Primary working directory: "
+    system = "x" * (PROJECT_BYTES - len(words) - shown - 1) + words + "C:\\a\\b\nPlatform: win32"
+    assert facts_of_client("messages", {"system": system, **said("hello")}).project == ""
 
 
 def test_only_what_is_wanted_is_read_from_the_body() -> None:
