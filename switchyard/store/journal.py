@@ -10,7 +10,7 @@ import os
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,15 +111,30 @@ class Journal:
 
         An unwritten line stays in the queue. Never raises OSError.
         """
-        file = f"{month}.jsonl"
+        waiting = self.put([line], month)
+        if waiting is not None:
+            await self.wait(waiting)
+
+    def put(self, lines: Sequence[bytes], month: str) -> Waiting | None:
+        """Write these lines of one month, or queue them and return the last one of those. Never raises OSError."""
+        file, written = f"{month}.jsonl", 0
         if not self._waiting and not self._slow:
-            done = self._write_batch(file, line)
+            content = b"".join(lines)
+            done = self._write_batch(file, content)
             self._judge(done)
-            if done.size == len(line):
-                return
-            line = line[done.size :]
-        waiting = self._enqueue(file, line)
-        if waiting is None or self.fault:
+            written = done.size
+            if written == len(content):
+                return None
+        last: Waiting | None = None
+        for line in lines:
+            if written < len(line):
+                last = self._enqueue(file, line[written:]) or last
+            written = max(0, written - len(line))
+        return last
+
+    async def wait(self, waiting: Waiting) -> None:
+        """Return when the system has this line, or when waiting longer would delay the client."""
+        if self.fault:
             return
         with suppress(TimeoutError):
             await asyncio.wait_for(waiting.written.wait(), LONGEST_WAIT_SECONDS)
