@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import httpx
 
 Headers = list[tuple[str, str]]
+Fields = tuple[tuple[str, str], ...]
 Framing = Literal["", "host", "length"]
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -104,6 +105,15 @@ def request_head(
     The body is framed here, so a given `content-length` or `transfer-encoding` is left out.
     Raises InvalidHeader.
     """
+    begin = _begin_of_head(method, target, tuple(headers), proxy)
+    if body_length or method not in METHODS_WITHOUT_BODY:
+        return b"%bcontent-length: %d\r\n\r\n" % (begin, body_length)
+    return begin + b"\r\n"
+
+
+@lru_cache(16)
+def _begin_of_head(method: str, target: Target, headers: Fields, proxy: Proxy | None) -> bytes:
+    """All but the length of the body: the requests of a conversation have the same."""
     via_proxy = proxy is not None and target.origin.scheme == "http"
     target_form = f"http://{target.host}{target.path}" if via_proxy else target.path
     lines = [f"{method} {target_form} HTTP/1.1"]
@@ -119,8 +129,6 @@ def request_head(
     lines += given
     if via_proxy and proxy is not None and proxy.credentials:
         lines.append(f"proxy-authorization: {proxy.credentials}")
-    if body_length or method not in METHODS_WITHOUT_BODY:
-        lines.append(f"content-length: {body_length}")
     return _joined(lines)
 
 
@@ -129,16 +137,17 @@ def connect_head(origin: Origin, proxy: Proxy) -> bytes:
     lines = [f"CONNECT {origin.authority} HTTP/1.1", f"host: {origin.authority}"]
     if proxy.credentials:
         lines.append(f"proxy-authorization: {proxy.credentials}")
-    return _joined(lines)
+    return _joined(lines) + b"\r\n"
 
 
 def _joined(lines: list[str]) -> bytes:
+    """The lines, each with its end."""
     head = "\r\n".join(lines)
     breaks = len(lines) - 1
     if head.count("\r") != breaks or head.count("\n") != breaks or "\0" in head:
         raise InvalidHeader("a header holds a line break or a null byte")
     try:
-        return (head + "\r\n\r\n").encode("latin-1")
+        return (head + "\r\n").encode("latin-1")
     except UnicodeEncodeError:
         raise InvalidHeader("a header holds characters that HTTP cannot carry") from None
 
