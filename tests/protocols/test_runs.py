@@ -210,3 +210,20 @@ def test_each_record_of_a_run_counts(upstream: ProtocolName, client: ProtocolNam
         assert stream.feed(deltas(upstream, 0, f"word {number}", ascii_only=False)).count(b"word") == 1
     assert stream.feed(b"".join([deltas(upstream, 0, "word", False)] * 50)).count(b"word") == 50
     assert stream.records == 70
+
+
+def outcome(
+    upstream: ProtocolName, client: ProtocolName, chunks: list[bytes]
+) -> tuple[list[bytes], Conversion]:
+    """What each chunk gives, and the end."""
+    random.seed(0)
+    converted = StreamConversion(CODECS[upstream], CODECS[client], SENT, REQUEST)
+    return [*map(converted.feed, chunks), converted.close()], converted
+
+
+@pytest.mark.parametrize("begun", [b"event: error\n", b": a comment", b"data: {", b"x"])
+def test_a_record_that_goes_on_with_another_is_not_of_the_run(begun: bytes) -> None:
+    record = deltas("chat", 0, "word", ascii_only=False)
+    random.seed(0)
+    expected, _ = one_by_one("chat", "messages", record * 2 + begun + record * 2)
+    assert b"".join(outcome("chat", "messages", [record, record, begun, record, record])[0]) == expected
