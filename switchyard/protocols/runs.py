@@ -47,6 +47,8 @@ class Run:
 
     def may_begin(self, piece: bytes) -> bool:
         """True if this is the beginning of a record that may be of the run."""
+        if b"\r" in piece:
+            return False  # it may be whole, with other line ends
         return piece.startswith(self.start) or self.start.startswith(piece)
 
     def probe(self) -> Record | None:

@@ -227,3 +227,10 @@ def test_a_record_that_goes_on_with_another_is_not_of_the_run(begun: bytes) -> N
     random.seed(0)
     expected, _ = one_by_one("chat", "messages", record * 2 + begun + record * 2)
     assert b"".join(outcome("chat", "messages", [record, record, begun, record, record])[0]) == expected
+
+
+@pytest.mark.parametrize("blank", [b"\r\n\r\n", b"\r\r", b"\n\r\n", b"\n\r"])
+def test_a_record_with_other_line_ends_is_not_kept_back(blank: bytes) -> None:
+    record = deltas("chat", 0, "word", ascii_only=False)
+    given, _ = outcome("chat", "messages", [record, record, record.removesuffix(b"\n\n") + blank, record])
+    assert [out.count(b"word") for out in given] == [1, 1, 1, 1, 0]
