@@ -28,6 +28,8 @@ from switchyard.protocols.wire import stated
 HALF_CHARACTER = neutral.Loss("content", "half of a character came without the other half")
 MAX_MISSES = 8
 """as many times a run is looked for in vain in one block: some upstreams number their records"""
+PACKET_BYTES = 64 * 1024
+"""of a chunk: where no run is found, what is left of it is looked through after each record"""
 MAX_STREAM_BYTES = 256 * 1024 * 1024
 """several times the longest answer of any model: what is converted is also kept until the end"""
 
@@ -258,6 +260,12 @@ class StreamConversion(Conversion):
             raise RecordTooLarge
         if self._run is None and (self._misses >= MAX_MISSES or len(chunk) <= SEVERAL_BYTES):
             return self._take_records(chunk)
+        if len(chunk) <= PACKET_BYTES:
+            return self._converted(chunk)
+        starts = range(0, len(chunk), PACKET_BYTES)
+        return b"".join([self._converted(chunk[start : start + PACKET_BYTES]) for start in starts])
+
+    def _converted(self, chunk: bytes) -> bytes:
         if self._rest:
             chunk, self._rest = self._rest + chunk, b""
         out: list[bytes] = []

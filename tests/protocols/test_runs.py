@@ -14,7 +14,7 @@ from switchyard.protocols.codecs import CODECS
 from switchyard.protocols.conversion import Conversion, StreamConversion
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.runs import Run, run_of
-from switchyard.protocols.sse import SseDecoder
+from switchyard.protocols.sse import MAX_CONTAINERS, MAX_RECORD_BYTES, RecordTooLarge, SseDecoder
 
 RECORD = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"one"}}]}\n\n'
 START, END = RECORD.split(b"one")
@@ -234,3 +234,10 @@ def test_a_record_with_other_line_ends_is_not_kept_back(blank: bytes) -> None:
     record = deltas("chat", 0, "word", ascii_only=False)
     given, _ = outcome("chat", "messages", [record, record, record.removesuffix(b"\n\n") + blank, record])
     assert [out.count(b"word") for out in given] == [1, 1, 1, 1, 0]
+
+
+@pytest.mark.parametrize("text", [b"[" * (MAX_CONTAINERS + 1), b"x" * MAX_RECORD_BYTES])
+def test_a_record_of_a_run_may_be_as_large_as_any_other(text: bytes) -> None:
+    record = deltas("chat", 0, "word", ascii_only=False)
+    with pytest.raises(RecordTooLarge):
+        outcome("chat", "messages", [record, record, record.replace(b"word", text)])
