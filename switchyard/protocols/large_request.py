@@ -68,7 +68,7 @@ def seen_at_once(protocol: ProtocolName, body: bytes) -> tuple[Members, Seen] | 
 def _without_history(body: bytes, name: str, start: int) -> tuple[Members, int] | None:
     """The members but for the history that begins at `start`, and where it ends if it is JSON.
 
-    A text instead of it leaves JSON, and is the member: so would the history.
+    With a text in its place the body is JSON and the text is the member: with the history, it is.
     """
     for found in islice(END.finditer(body, max(start, len(body) - BEHIND_BYTES)), MAX_ENDS):
         try:
