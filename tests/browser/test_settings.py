@@ -252,6 +252,16 @@ def test_a_faulty_file_is_replaced_by_an_earlier_version(demo: Daemon, open_page
     assert stored(demo) == (changed, before)[back]
 
 
+def test_an_open_page_offers_the_version_that_is_kept_when_the_file_breaks(
+    demo: Daemon, open_page: Open
+) -> None:
+    page = open_page(demo, "/#/file")
+    expect(page.get_by_text("No earlier versions yet.")).to_be_visible()
+    demo.settings_path.write_text("{broken")
+    expect(page.get_by_text("1 error")).to_be_visible()
+    expect(page.get_by_role("button", name="Restore")).to_have_count(1)
+
+
 def test_accounts_are_imported_after_a_preview(demo: Daemon, open_page: Open) -> None:
     account = {
         "name": "local",

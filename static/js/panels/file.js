@@ -53,8 +53,14 @@ export function mount(root) {
       (answer) => versions(answer, load),
     );
   let revision = "";
+  let isFaulty = false;
   const ends = [
-    subscribe("state", (known) => drawState({ ...known.file, revision: known.revision })),
+    subscribe("state", (known) => {
+      drawState({ ...known.file, revision: known.revision });
+      // the settings in use are kept when the file becomes faulty
+      if (known.file.faults.length > 0 !== isFaulty) load();
+      isFaulty = known.file.faults.length > 0;
+    }),
     onConfig((known) => {
       if (known.revision !== revision) load();
       revision = known.revision;
