@@ -1,6 +1,7 @@
 """Change the model name in a body and nothing else: every other byte stays as it came."""
 
 import re
+import sys
 from itertools import islice
 from typing import Any
 
@@ -18,6 +19,7 @@ BEGINNING_BYTES = 256
 Buffer = bytes | msgspec.Raw
 Parts = tuple[tuple[int, int], ...]
 """of a body, from and to"""
+WHOLE: Parts = ((0, sys.maxsize),)
 
 
 class _Top(msgspec.Struct):
@@ -35,13 +37,13 @@ def rewrite_model_name(body: bytes, model: str, history: Buffer = b"", history_a
     `history`, most of a large body, is a list: what it holds is deeper in any case. `history_at`: where it is known
     to stand.
     """
-    at = history_at if history_at >= 0 else _place_of(history, body)
-    behind = at + len(history)
-    found = MODEL_MEMBER.search(body, 0, at) or MODEL_MEMBER.search(body, behind)
-    if found is None:
+    around = WHOLE if len(body) <= LARGE_BYTES else _around(history, history_at, body)
+    for part in around:
+        if (found := MODEL_MEMBER.search(body, *part)) is not None:
+            break
+    else:
         return body if ESCAPED_LETTER not in body else _rewritten(body, model)
     start, end = found.span(1)
-    around = (0, at), (behind, len(body))
     if _is_top_level(body, found.start(), around) and not _names_another(body, end, around):
         return _spliced(body, start, msgspec.json.encode(model), end)
     return _verified(body, model)
@@ -80,22 +82,32 @@ def _rewritten(body: bytes, model: str) -> bytes:
 
 def _is_top_level(body: bytes, position: int, around: Parts) -> bool:
     """True where nothing was opened before but the object itself; False means only that this is not certain."""
-    before = [(start, min(end, position)) for start, end in around]
-    opened = sum([body.count(b"{", *part) for part in before])
-    return opened == 1 and all([body.find(b"[", *part) < 0 for part in before])
+    opened = 0
+    for start, end in around:
+        end = min(end, position)
+        if body.find(b"[", start, end) >= 0:
+            return False
+        opened += body.count(b"{", start, end)
+    return opened == 1
 
 
 def _names_another(body: bytes, position: int, around: Parts) -> bool:
     """True if `"model"` stands anywhere from there on."""
-    return any(MODEL_KEY.search(body, max(start, position), end) for start, end in around)
+    for start, end in around:
+        if MODEL_KEY.search(body, max(start, position), end) is not None:
+            return True
+    return False
 
 
-def _place_of(history: Buffer, body: bytes) -> int:
-    """The end of the body where it is not found, or so small that it need not be."""
-    if len(history) <= LARGE_BYTES:
-        return len(body)
-    at = body.find(bytes(memoryview(history)[:BEGINNING_BYTES]))
-    return at if at >= 0 and body.startswith(history, at) else len(body)
+def _around(history: Buffer, at: int, body: bytes) -> Parts:
+    """All but the history, if that is large and found, where `at` says or else by its bytes."""
+    if at < 0:
+        if len(history) <= LARGE_BYTES:
+            return WHOLE
+        at = body.find(bytes(memoryview(history)[:BEGINNING_BYTES]))
+        if at < 0 or not body.startswith(history, at):
+            return WHOLE
+    return (0, at), (at + len(history), len(body))
 
 
 def insert_member(body: bytes, member: bytes) -> bytes:
@@ -105,8 +117,8 @@ def insert_member(body: bytes, member: bytes) -> bytes:
 
 
 def _spliced(body: bytes, start: int, new: bytes, end: int) -> bytes:
-    """The body with this in place of what stands there, copied only once."""
-    given = memoryview(body)
+    """The body with this in place of what stands there, copied only once if it is large."""
+    given = body if len(body) <= LARGE_BYTES else memoryview(body)
     return b"".join((given[:start], new, given[end:]))
 
 
