@@ -184,22 +184,30 @@ def effort_of(given: Given) -> str:
     has_own = not (
         members.output_config is ABSENT and members.reasoning_effort is ABSENT and members.reasoning is ABSENT
     )
-    document, signs, known = given.document, given.signs, given.known
+    is_inside = _is_set_inside(given)
+    if not has_own and not is_inside:
+        return ""
+    document = given.document
     own = _effort_in(document) if has_own else ""
-    if members.messages is ABSENT:
-        is_inside = False
-    elif signs is not None:
-        is_inside = EFFORT in signs
-    elif known is not None and given.protocol == "messages":
-        # a message with an effort is not remembered
-        around = given.body.count(CONFIGURED, 0, known.start), given.body.count(CONFIGURED, known.behind)
-        is_inside = sum(around) > ("output_config" in document)
-    else:
-        is_inside = given.body.count(CONFIGURED) > ("output_config" in document)
     if not is_inside:
         return own
     inside = (_effort_in(fields(message)) for message in reversed(entries(document.get("messages"))))
     return next((effort for effort in inside if effort), own)
+
+
+def _is_set_inside(given: Given) -> bool:
+    """True if a message may set an effort."""
+    members, body = given.summary.members, given.body
+    if members.messages is ABSENT:
+        return False
+    if (signs := given.signs) is not None:
+        return EFFORT in signs
+    of_answer = members.output_config is not ABSENT
+    known = given.known if given.protocol == "messages" else None
+    if known is not None:
+        # a message with an effort is not remembered
+        return body.count(CONFIGURED, 0, known.start) + body.count(CONFIGURED, known.behind) > of_answer
+    return body.count(CONFIGURED) > of_answer
 
 
 def _effort_in(given: Mapping[str, Any]) -> str:
