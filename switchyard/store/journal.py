@@ -10,7 +10,7 @@ import os
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,30 +111,15 @@ class Journal:
 
         An unwritten line stays in the queue. Never raises OSError.
         """
-        waiting = self.put([line], month)
-        if waiting is not None:
-            await self.wait(waiting)
-
-    def put(self, lines: Sequence[bytes], month: str) -> Waiting | None:
-        """Write these lines of one month, or queue them and return the last one of those. Never raises OSError."""
-        file, written = f"{month}.jsonl", 0
+        file = f"{month}.jsonl"
         if not self._waiting and not self._slow:
-            content = b"".join(lines)
-            done = self._write_batch(file, content)
+            done = self._write_batch(file, line)
             self._judge(done)
-            written = done.size
-            if written == len(content):
-                return None
-        last: Waiting | None = None
-        for line in lines:
-            if written < len(line):
-                last = self._enqueue(file, line[written:]) or last
-            written = max(0, written - len(line))
-        return last
-
-    async def wait(self, waiting: Waiting) -> None:
-        """Return when the system has this line, or when waiting longer would delay the client."""
-        if self.fault:
+            if done.size == len(line):
+                return
+            line = line[done.size :]
+        waiting = self._enqueue(file, line)
+        if waiting is None or self.fault:
             return
         with suppress(TimeoutError):
             await asyncio.wait_for(waiting.written.wait(), LONGEST_WAIT_SECONDS)

@@ -6,8 +6,6 @@ import re
 from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 
-import msgspec
-
 from switchyard.exchange import Exchange
 from switchyard.plural import plural
 from switchyard.settings import Settings
@@ -21,7 +19,7 @@ from switchyard.store.budgets import (
     is_set,
 )
 from switchyard.store.evidence import Evidence
-from switchyard.store.journal import Journal, Waiting
+from switchyard.store.journal import Journal
 from switchyard.store.journal_line import line_of, write_line
 from switchyard.store.price_files import StoredPrices
 from switchyard.store.prices import PriceBook
@@ -33,21 +31,6 @@ PATIENCE_BYTES = 64 * 1024 * 1024
 NUMBERS = re.compile(r"\d+")
 
 log = logging.getLogger("switchyard")
-
-
-class Ended(msgspec.Struct):
-    """A finished exchange, and what waits for its record: for its line, if that is still in the journal's queue."""
-
-    exchange: Exchange
-    recorded: asyncio.Future[Waiting | None]
-
-    def settle(self, result: Waiting | Exception | None) -> None:
-        if self.recorded.done():
-            return  # the client has left
-        if isinstance(result, Exception):
-            self.recorded.set_exception(result)
-        else:
-            self.recorded.set_result(result)
 
 
 class Ledger:
@@ -73,8 +56,6 @@ class Ledger:
         """settings without any budget"""
         self._now = now
         self._notified: frozenset[Hashable] = frozenset()
-        self._ended: list[Ended] = []
-        """to be recorded in the next turn of the loop"""
 
     @property
     def fault(self) -> str:
@@ -92,47 +73,16 @@ class Ledger:
         """Price, count and write a finished exchange. Await it before the client's response is closed.
 
         Never raises; a disk that refuses the line does not delay the client.
-
-        All that end in one turn of the loop are recorded together: one by one, between all that a request needs, that
-        takes twice as long.
         """
-        loop = asyncio.get_running_loop()
-        if not self._ended:
-            loop.call_soon(self._record_ended)
-        ended = Ended(exchange, loop.create_future())
-        self._ended.append(ended)
-        if (waiting := await ended.recorded) is not None:
-            await self.journal.wait(waiting)
-
-    def _record_ended(self) -> None:
-        """At its end the counted lines are those written or queued."""
-        ended, self._ended = self._ended, []
-        months: dict[str, list[bytes]] = {}
-        for one in ended:
-            try:
-                month, line = self._counted(one.exchange)
-            except Exception as error:  # an error of ours: the other requests still get their answers
-                one.settle(error)
-            else:
-                months.setdefault(month, []).append(line)
-        waiting: Waiting | None = None
-        try:
-            for month, lines in months.items():
-                waiting = self.journal.put(lines, month) or waiting
-            self._notify_changes()
-        finally:
-            for one in ended:
-                one.settle(waiting)
-
-    def _counted(self, exchange: Exchange) -> tuple[str, bytes]:
-        """The month and the line of the exchange, which is priced and counted now."""
         self.prices().settle(exchange)
         at = self._now() if exchange.duration is None else exchange.at + exchange.duration
         line = line_of(exchange, at)
         written = write_line(line)
+        # counted first: at any await, the counted lines are those written or queued
         self.statistics.add(line)
         self.evidence.add(line)
-        return line.month, written
+        await self.journal.append(written, line.month)
+        self._notify_changes()
 
     def prices(self) -> PriceBook:
         """The prices of the current settings."""
@@ -187,7 +137,6 @@ class Ledger:
 
     async def stop(self) -> None:
         """Write everything that can be written."""
-        self._record_ended()
         await self.journal.close()
         await self.roll_up.save(final=True)
         self._notify_changes()

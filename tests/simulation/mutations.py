@@ -117,7 +117,7 @@ MUTATIONS = {
         "            self.key = key",
     ),
     "the rest of a torn line is written with its beginning": Mutation(
-        "switchyard.store.journal", "self._enqueue(file, line[written:])", "self._enqueue(file, line)"
+        "switchyard.store.journal", "            line = line[done.size :]\n", ""
     ),
     "a torn batch is written again from its beginning": Mutation(
         "switchyard.store.journal",
@@ -131,8 +131,8 @@ MUTATIONS = {
     ),
     "a request is counted after an await": Mutation(
         "switchyard.store.ledger",
-        "        self.statistics.add(line)\n        self.evidence.add(line)\n        return",
-        "        asyncio.get_running_loop().call_later(1, self.statistics.add, line)\n        return",
+        "        self.statistics.add(line)\n        self.evidence.add(line)\n        await self.journal",
+        "        asyncio.get_running_loop().call_later(1, self.statistics.add, line)\n        await self.journal",
     ),
     "a client that leaves is not noticed": Mutation(
         "switchyard.web.gateway",

@@ -77,24 +77,6 @@ def test_a_line_is_in_its_file_when_append_returns(tmp_path: Path) -> None:
     run(scenario())
 
 
-@pytest.mark.parametrize("room", range(0, 3 * len(line(0)), 7))
-def test_lines_that_are_put_together_are_kept_as_far_as_the_disk_refuses_them(
-    tmp_path: Path, room: int
-) -> None:
-    async def scenario() -> None:
-        disk = Disk()
-        disk.room = room
-        journal = a_journal(tmp_path, disk)
-        waiting = journal.put([line(number) for number in range(3)], NOVEMBER)
-        assert waiting is not None and line(2).endswith(waiting.rest)
-        assert journal.pending == 3 - room // len(line(0))
-        disk.room = None
-        await until(lambda: journal.pending == 0)
-        assert content(tmp_path) == line(0) + line(1) + line(2)
-
-    run(scenario())
-
-
 def test_months_have_files_of_their_own_that_only_the_user_can_read(tmp_path: Path) -> None:
     async def scenario() -> None:
         journal = Journal(tmp_path)

@@ -1,5 +1,4 @@
 import asyncio
-import os
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -64,74 +63,6 @@ def test_a_recorded_exchange_is_priced_counted_and_written(tmp_path: Path, outco
         assert (line.outcome, line.cost, line.at) == (outcome, 3, NOW + 2.5)
         assert line.price is not None and line.price.source == "settings: *"
         assert token_stats(ledger.statistics)["summary"]["total_input_tokens"] == 1_000_000
-
-    asyncio.run(scenario())
-
-
-def test_exchanges_that_end_together_are_written_at_once_and_in_order(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        ledger = Ledger(tmp_path, Wishes(3), lambda: NOW)
-        writes: list[bytes] = []
-
-        def write(handle: int, content: bytes) -> int:
-            writes.append(content)
-            return os.write(handle, content)
-
-        ledger.journal = Journal(tmp_path, write=write)
-        await asyncio.gather(*(ledger.record(replace(exchange(), id=f"x{number}")) for number in range(5)))
-        assert [line and line.id for line in journal(tmp_path)] == ["x0", "x1", "x2", "x3", "x4"]
-        assert len(writes) == 1
-        assert ledger.statistics.ever().all.requests == 5
-
-    asyncio.run(scenario())
-
-
-def test_lines_of_two_months_that_end_together_are_in_their_files(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        ledger = Ledger(tmp_path, Wishes(3), lambda: NOW)
-        later = replace(exchange(), at=NOW + 15 * 86400)
-        await asyncio.gather(*map(ledger.record, (exchange(), later, exchange())))
-        assert len(journal(tmp_path)) == 2
-        assert (tmp_path / "usage" / "2026-12.jsonl").read_bytes().count(b"\n") == 1
-
-    asyncio.run(scenario())
-
-
-def test_an_exchange_whose_client_leaves_meanwhile_is_recorded(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        ledger = Ledger(tmp_path, Wishes(3), lambda: NOW)
-        tasks = [asyncio.create_task(ledger.record(exchange())) for _ in range(3)]
-        await asyncio.sleep(0)
-        tasks[1].cancel()
-        await asyncio.wait(tasks)
-        assert [task.cancelled() for task in tasks] == [False, True, False]
-        assert len(journal(tmp_path)) == 3
-
-    asyncio.run(scenario())
-
-
-def test_an_exchange_that_cannot_be_counted_holds_up_no_other(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        ledger = Ledger(tmp_path, Wishes(3), lambda: NOW)
-        broken = replace(exchange(), requested_model=None)
-        results = await asyncio.gather(
-            *map(ledger.record, (exchange(), broken, exchange())), return_exceptions=True
-        )
-        assert [type(result) for result in results] == [type(None), TypeError, type(None)]
-        assert len(journal(tmp_path)) == 2
-
-    asyncio.run(scenario())
-
-
-def test_stopping_records_what_has_ended(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        ledger = Ledger(tmp_path, Wishes(3), lambda: NOW)
-        ledger.start()
-        record = asyncio.create_task(ledger.record(exchange()))
-        await asyncio.sleep(0)
-        record.cancel()
-        await ledger.stop()
-        assert len(journal(tmp_path)) == 1
 
     asyncio.run(scenario())
 
