@@ -19,6 +19,7 @@ sys.path.insert(0, str(ROOT))
 from switchyard.application import Application  # noqa: E402
 from switchyard.relay.clocks import steady_seconds  # noqa: E402
 from switchyard.routing.lineup import line_up  # noqa: E402
+from switchyard.serve import tune_interpreter  # noqa: E402
 from switchyard.settings import Settings  # noqa: E402
 from switchyard.store.settings_file import SettingsFile  # noqa: E402
 from switchyard.web.epochs import Epochs  # noqa: E402
@@ -61,7 +62,11 @@ def stored(upstreams: list[dict[str, Any]]) -> Iterator[SettingsFile]:
 
 
 async def overview_times(settings_file: SettingsFile) -> tuple[float, float]:
-    """CPU seconds of a whole overview, and of its longest step; the first one fills the caches."""
+    """CPU seconds of a whole overview, and of its longest step; the first one fills the caches.
+
+    Garbage is collected as in the daemon: as Python does it by itself, it would take most of the longest step.
+    """
+    tune_interpreter()
     application = Application(settings_file, settings_file.path.parent, ROOT / "static")
     overview = Overview(application, Epochs(steady_seconds).now)
     await overview.state()

@@ -267,7 +267,7 @@ async def _serve(
         except NotImplementedError:
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(leave))
     await application.start()
-    _tune_interpreter()
+    tune_interpreter()
     sweeping = asyncio.create_task(sweep(server.server_state.connections, Limits().sweep_seconds))
     returning = asyncio.create_task(return_memory(application.dependencies.messages.sweep))
     compiling = asyncio.create_task(_compile_later())
@@ -298,7 +298,7 @@ async def _break_off(answers: set[asyncio.Task[None]]) -> None:
         await asyncio.wait(running, timeout=REPORT_SECONDS)
 
 
-def _tune_interpreter() -> None:
+def tune_interpreter() -> None:
     """Objects that exist at the start stay: the garbage collector need not scan them again every few requests."""
     gc.freeze()
     gc.enable()

@@ -46,7 +46,7 @@ def prepare() -> None:
         (switchyard.http1.transport, "has_address", lambda local: not _world.network.is_down),
         (credentials, "look_up", lambda name: name),
         (switchyard.serve, "TICK_SECONDS", 5.0),
-        (switchyard.serve, "_tune_interpreter", lambda *_: None),
+        (switchyard.serve, "tune_interpreter", lambda *_: None),
         (switchyard.serve, "return_memory", lambda *_: asyncio.sleep(0)),
     ):
         setattr(holder, name, instead)
