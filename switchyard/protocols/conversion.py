@@ -17,9 +17,16 @@ from switchyard.protocols.filters import JsonInReasoning, StopScanner
 from switchyard.protocols.fold import fold
 from switchyard.protocols.ids import ReplyIds
 from switchyard.protocols.message_memory import MessageMemory
-from switchyard.protocols.runs import BLANK_LINE, PROBE, Run, run_of
+from switchyard.protocols.runs import PROBE, Run, run_of
 from switchyard.protocols.search_error import SearchErrorFold
-from switchyard.protocols.sse import SEVERAL_BYTES, Record, RecordTooLarge, SseDecoder, usual_record
+from switchyard.protocols.sse import (
+    BLANK_LINE,
+    SEVERAL_BYTES,
+    Record,
+    RecordTooLarge,
+    SseDecoder,
+    usual_record,
+)
 from switchyard.protocols.surrogates import SurrogateJoiner, without_halves
 from switchyard.protocols.tools.calls import as_declared
 from switchyard.protocols.tools.gate import CallGate, CallWatch, EventNews, calls_of

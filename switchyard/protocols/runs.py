@@ -6,7 +6,6 @@ from switchyard.protocols.sse import Record, quoted, usual_record
 
 PROBE = "\u2042 a text of no answer \u2042"
 PROBE_JSON = msgspec.json.encode(PROBE)[1:-1]
-BLANK_LINE = b"\n\n"
 MARK_BYTES = 16
 
 _read_texts = msgspec.json.Decoder(list[str]).decode

@@ -12,6 +12,7 @@ PIECE_COST = 64
 """what a piece takes in memory besides its bytes: many tiny ones weigh more than they say"""
 LINES_OF_NAMED_RECORD = 3
 """event, data and the blank one"""
+BLANK_LINE = b"\n\n"
 SEVERAL_BYTES = 1024
 """more are several records, as a rule"""
 MAX_CONTAINERS = 1_000_000

@@ -183,7 +183,7 @@ def line_up(
     requested = ModelName.read(model)
     rules = settings.model_rules
     if ruled is None or not ruled.rule.model:
-        rules = _concerning(rules, requested)
+        rules = rules_concerning(rules, requested)
     candidates: list[Candidate] = []
     skipped: list[Skip] = []
     for upstream in settings.upstreams:
@@ -213,7 +213,7 @@ def line_up(
     )
 
 
-def _concerning(rules: tuple[ModelRule, ...], requested: ModelName) -> tuple[ModelRule, ...]:
+def rules_concerning(rules: tuple[ModelRule, ...], requested: ModelName) -> tuple[ModelRule, ...]:
     """Those that match the model, so that the others are not compared with it again for each upstream."""
     bare = requested.without_thinking()
     names = [requested.model] if bare is None else [requested.model, bare.model]

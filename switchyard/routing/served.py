@@ -7,11 +7,11 @@ import msgspec
 from msgspec.structs import replace
 
 from switchyard.protocols.facts import NO_FACTS, Facts
-from switchyard.protocols.names import PROTOCOLS, ModelName, ProtocolName, is_glob, matches
+from switchyard.protocols.names import PROTOCOLS, ModelName, ProtocolName, is_glob
 from switchyard.routing.families import official_families, unlikely_reason
-from switchyard.routing.lineup import ROLE_ORDER, demo_serves, served_by_rule
+from switchyard.routing.lineup import ROLE_ORDER, demo_serves, rules_concerning, served_by_rule
 from switchyard.routing.rules import Ruled, find_rule
-from switchyard.settings import ModelRule, Settings, Upstream
+from switchyard.settings import Settings, Upstream
 
 WELL_KNOWN: dict[ProtocolName, tuple[str, ...]] = {
     "messages": ("claude-opus-4-5", "claude-sonnet-4-5", "claude-haiku-4-5"),
@@ -141,7 +141,7 @@ def _accepting(
 ) -> list[tuple[Upstream, str]]:
     """The upstreams that take this model, with the name that each is sent."""
     requested = ModelName.read(model)
-    rules = _renaming(settings, requested)
+    rules = rules_concerning(settings.model_rules, requested)
     found = []
     for upstream in _looked_at(pool, settings, requested, ruled):
         is_named = ruled is not None and upstream.name in ruled.rule.upstreams
@@ -174,14 +174,7 @@ def _spellings(settings: Settings, name: ModelName) -> Iterator[str]:
     """The names under which an upstream may be asked for this model."""
     yield name.model
     yield (name.without_thinking() or name).model
-    yield from (rule.to for rule in _renaming(settings, name))
-
-
-def _renaming(settings: Settings, requested: ModelName) -> tuple[ModelRule, ...]:
-    """The model rules that match this name, so that not each upstream is compared with all of them."""
-    bare = requested.without_thinking() or requested
-    names = {requested.model, bare.model}
-    return tuple(rule for rule in settings.model_rules if any(matches(rule.source, name) for name in names))
+    yield from (rule.to for rule in rules_concerning(settings.model_rules, name))
 
 
 def _is_regular(upstream: Upstream) -> bool:

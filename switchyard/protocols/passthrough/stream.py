@@ -15,6 +15,7 @@ from switchyard.protocols.passthrough.inspect.inspectors import INSPECTORS
 from switchyard.protocols.passthrough.missing_end import SENTINEL, MissingEnd
 from switchyard.protocols.passthrough.model_name import StreamRenamer
 from switchyard.protocols.sse import (
+    BLANK_LINE,
     MAX_RECORD_BYTES,
     PIECE_COST,
     Record,
@@ -26,7 +27,6 @@ from switchyard.protocols.tools.gate import CallGate, CallNews, CallWatch
 from switchyard.protocols.walk import SECOND_ANSWER
 from switchyard.protocols.wire import stated
 
-BLANK_LINE = b"\n\n"
 PART_BYTES = 4 * 1024
 """of a packet that holds more than deltas: its records are read part by part"""
 BLANK_LINES = (BLANK_LINE, b"\r\n\r\n", b"\r\r")
