@@ -153,10 +153,7 @@ class Answering:
         delivered = await deliver_stream(
             answer.held, stream, keep_alive, idle_seconds, answer.outgoing.watch.settle
         )
-        last = await self._settle_stream(answer, stream, delivered, opened)
-        if last:
-            await keep_alive.write(last)
-        await self._sink.end()
+        await self._sink.end(await self._settle_stream(answer, stream, delivered, opened))
 
     async def _settle_stream(
         self, answer: Answer, stream: Stream, delivered: Delivered, opened: OpenAnswer

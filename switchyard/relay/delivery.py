@@ -43,7 +43,7 @@ async def deliver_stream(
 ) -> Delivered:
     """Write all but the last bytes. The caller has started the answer, writes the last bytes and closes the reply."""
     if _is_over(stream):
-        return Delivered(_reported_failure(stream), held.start)
+        return await _give_start(held.start, _reported_failure(stream), keep_alive)
     await keep_alive.write(held.start)
     try:
         return await _pump(held, stream, keep_alive, idle_seconds, settle)
@@ -56,6 +56,15 @@ async def deliver_stream(
         return Delivered(protocol_failure("sent an event or an answer that is too large"), b"")
     except RecursionError:
         return Delivered(protocol_failure(NESTED), b"")
+
+
+async def _give_start(start: bytes, failure: Failure | None, keep_alive: KeepAlive) -> Delivered:
+    """Of a stream that has ended with its first bytes: its content does not wait until the end is recorded."""
+    cut = 0 if failure is not None else start.rfind(b"\n\n", 0, -2) + 2
+    if cut > 2:
+        await keep_alive.write(start[:cut])
+        start = start[cut:]
+    return Delivered(failure, start)
 
 
 def closing_bytes(stream: Stream, last: bytes, error: WireError) -> bytes:

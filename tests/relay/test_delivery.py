@@ -252,3 +252,53 @@ def test_usage_is_waited_for() -> None:
 def test_a_response_is_complete_only_with_its_end() -> None:
     got = deliver("responses", records_of("responses")[:-1], end="break")
     assert got.kind is FailureKind.READ
+
+
+# --- a stream that came at once ------------------------------------------------
+
+ENDS: dict[Protocol, bytes] = {
+    "messages": b"message_stop",
+    "chat": b"[DONE]",
+    "responses": b"event: response.completed",
+}
+
+
+def deliver_at_once(protocol: Protocol, client: Protocol, content: bytes) -> tuple[bytes, bytes]:
+    """What is written before the end is recorded, and what after it."""
+
+    async def scenario() -> tuple[bytes, bytes]:
+        got = Delivered()
+        stream = stream_between(protocol, client)
+        reply = cast(Reply, FakeReply([], 0.0))
+        held = HeldAnswer(reply, protocol, stream.feed(content), stream)
+        keep_alive = KeepAlive(got, 15.0, [], stream.keep_alive)
+        delivered = await deliver_stream(held, stream, keep_alive, 60.0)
+        await keep_alive.stop()
+        assert got.body + delivered.last == held.start
+        return got.body, delivered.last
+
+    return run(scenario())
+
+
+@pytest.mark.parametrize("client", PROTOCOLS)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_of_a_stream_that_came_at_once_only_the_last_record_waits_for_the_recorded_end(
+    protocol: Protocol, client: Protocol
+) -> None:
+    before, after = deliver_at_once(protocol, client, b"".join(records_of(protocol)))
+    assert b"long" in before
+    assert ENDS[client] not in before
+    assert ENDS[client] in after
+    assert after.count(b"\n\n") == 1
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_records_with_other_line_ends_are_not_cut(protocol: Protocol) -> None:
+    content = b"".join(records_of(protocol)).replace(b"\n", b"\r\n")
+    assert deliver_at_once(protocol, protocol, content) == (b"", content)
+
+
+def test_a_stream_that_fails_at_once_is_written_with_its_end() -> None:
+    error = b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"Busy."}}\n\n'
+    content = b"".join(records_of("messages")[:-2]) + error
+    assert deliver_at_once("messages", "messages", content) == (b"", content)

@@ -141,7 +141,7 @@ class Seen(NowhereSink):
         super().__init__()
         self.end_seen = asyncio.Event()
 
-    async def write(self, data: bytes) -> None:
+    async def end(self, data: bytes = b"") -> None:
         if b"message_stop" in data:
             self.end_seen.set()
 
