@@ -10,7 +10,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -29,15 +29,13 @@ from switchyard.http1.errors import (
 )
 from switchyard.http1.tls import TlsFiles, tls_context
 from switchyard.http1.transport import Http1Transport
+from switchyard.relay.asgi_transport import AsgiApp, AsgiTransport
 from switchyard.relay.decompress import Unpacker, UnpackError
 from switchyard.relay.failures import AttemptFailed, network_failure
 from switchyard.relay.headers import Headers
 from switchyard.relay.proxies import choose_proxy
+from switchyard.relay.through_httpx import HttpxTransport
 from switchyard.settings import Tls
-
-if TYPE_CHECKING:
-    from switchyard.relay.asgi_transport import AsgiApp
-    from switchyard.relay.through_httpx import HttpxTransport
 
 log = logging.getLogger("switchyard.upstream")
 
@@ -189,16 +187,15 @@ class _Watched:
 class Wire:
     """Pooled transports, one for each proxy and one for direct connections."""
 
-    def __init__(self, demo: "AsgiApp") -> None:
-        self._demo = demo
-        self._demo_transport: HttpxTransport | None = None
+    def __init__(self, demo: AsgiApp) -> None:
+        self._demo = AsgiTransport(demo)
         self._transports: dict[tuple[str, Tls], Http1Transport] = {}
         self._socks_transports: dict[tuple[str, Tls], HttpxTransport] = {}
 
     async def send(self, call: Call) -> Reply:
         """The reply once its headers have arrived. Raises AttemptFailed."""
         try:
-            transport = self._to_demo() if call.is_demo else await self._towards(call)
+            transport = self._demo if call.is_demo else await self._towards(call)
             raw = await transport.send(call.method, call.url, call.headers, call.body, call.connect_seconds)
             return Reply(raw.status, raw.headers, raw)
         except Exception as error:
@@ -233,7 +230,7 @@ class Wire:
         """To how many servers a connection is kept ready."""
         return sum(len(transport.ready.origins()) for transport in self._transports.values())
 
-    async def _towards(self, call: Call) -> "Http1Transport | HttpxTransport":
+    async def _towards(self, call: Call) -> Http1Transport | HttpxTransport:
         chosen = choose_proxy(call.proxy, call.url)
         if chosen.problem:
             raise AttemptFailed(network_failure(FailureKind.CONNECT, chosen.problem, "address"))
@@ -247,19 +244,10 @@ class Wire:
             transport = self._transports[proxy, tls] = Http1Transport(proxy, lambda: tls_context_of(tls))
         return transport
 
-    def _to_demo(self) -> "HttpxTransport":
-        from switchyard.relay import through_httpx  # its docstring says why here
-
-        if self._demo_transport is None:
-            self._demo_transport = through_httpx.to_demo(self._demo)
-        return self._demo_transport
-
-    async def _socks_transport(self, proxy: str, tls: Tls) -> "HttpxTransport":
-        from switchyard.relay import through_httpx
-
+    async def _socks_transport(self, proxy: str, tls: Tls) -> HttpxTransport:
         if (proxy, tls) not in self._socks_transports:
             context = await asyncio.to_thread(tls_context_of, tls)
-            self._socks_transports[proxy, tls] = through_httpx.through_socks(proxy, context)
+            self._socks_transports[proxy, tls] = HttpxTransport(proxy, context)
         return self._socks_transports[proxy, tls]
 
     async def close(self) -> None:
