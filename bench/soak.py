@@ -343,7 +343,7 @@ class Soak:
         while not path.exists():
             await asyncio.sleep(0.02)
         counts: dict[str, Any] = json.loads(path.read_text())
-        counts["tasks"].pop("_compile_later", None)  # ends by itself soon after the start
+        counts["tasks"].pop("_prepare_later", None)  # ends by itself soon after the start
         ports = {one.port for one in self.upstreams} | self.departures.ports
         counts["handles"] = _handles(daemon.pid, ports)
         return counts

@@ -32,7 +32,8 @@ from switchyard.relay.local_zone import LOCAL
 from switchyard.relay.simulate import SimulatingWire
 from switchyard.relay.slot_queue import SlotQueue
 from switchyard.relay.token_count import TokenCounter
-from switchyard.relay.upstream import Wire
+from switchyard.relay.upstream import Wire, import_for
+from switchyard.relay.urls import request_url
 from switchyard.relay.warm import destinations_of
 from switchyard.routing.balance import Balance
 from switchyard.routing.health import Health, renamed, renamed_entries, same_accounts
@@ -137,9 +138,16 @@ class Application:
         self._listeners: list[Callable[[], None]] = []
         self._tasks: list[asyncio.Task[None]] = []
 
+    def import_rest(self) -> None:
+        """What requests may need and the start leaves out: an update may replace the files while the daemon runs."""
+        import_module("switchyard.demo.app")
+        for upstream in self.current().upstreams:
+            if upstream.enabled and not upstream.is_demo:
+                import_for(request_url(upstream, upstream.model or "model"), upstream.proxy)
+
     @cached_property
     def _demo(self) -> AsgiApp:
-        from switchyard.demo.app import build_demo  # which is not needed once an upstream is configured
+        from switchyard.demo.app import build_demo  # `import_rest` says why here
 
         return build_demo(self.dashboard, shown_path(self.settings_file.path))
 

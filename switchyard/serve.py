@@ -38,7 +38,7 @@ from switchyard.web.guard import SECURITY_HEADERS, is_loopback
 
 GRACE_SECONDS = 10
 REPORT_SECONDS = 2
-COMPILE_AFTER_SECONDS = 2.0
+PREPARE_AFTER_SECONDS = 2.0
 TICK_SECONDS = 1.0
 """how often the date of the responses is updated"""
 FIRST_OPEN_PORT = 1024
@@ -270,7 +270,7 @@ async def _serve(
     tune_interpreter()
     sweeping = asyncio.create_task(sweep(server.server_state.connections, Limits().sweep_seconds))
     returning = asyncio.create_task(return_memory(application.dependencies.messages.sweep))
-    compiling = asyncio.create_task(_compile_later())
+    preparing = asyncio.create_task(_prepare_later(application))
     try:
         greet()  # after the ledger is read, which knows the spent budgets
         await server.serve(sockets=sockets)
@@ -279,13 +279,14 @@ async def _serve(
     finally:
         sweeping.cancel()
         returning.cancel()
-        compiling.cancel()
+        preparing.cancel()
         await application.stop()
 
 
-async def _compile_later() -> None:
+async def _prepare_later(application: Application) -> None:
     """The first requests come first."""
-    await asyncio.sleep(COMPILE_AFTER_SECONDS)
+    await asyncio.sleep(PREPARE_AFTER_SECONDS)
+    await asyncio.to_thread(application.import_rest)
     await asyncio.to_thread(compile_all)
 
 

@@ -356,6 +356,31 @@ def test_the_relay_uses_its_http_client_in_one_place() -> None:
     assert not broken, listed(broken, f"only {', '.join(HTTP_CLIENT_PLACES)} may use the HTTP client")
 
 
+LATE_IMPORTS = {
+    ("__main__.py", "switchyard.bootstrap"),
+    ("__main__.py", "switchyard.cli"),
+    ("bootstrap.py", "switchyard.cli"),
+    ("cli.py", "switchyard.serve"),
+    ("application.py", "switchyard.demo.app"),
+    ("application.py", "switchyard.web.admin"),
+    ("application.py", "switchyard.client_plans"),
+}
+"""Those of the start, of the demo, which follows soon after it, and of the dashboard, which looks for changed files."""
+
+
+def test_the_package_imports_itself_at_the_start() -> None:
+    """An update may replace the files while the daemon runs: a later import would mix two versions."""
+    found = {
+        (path.name, one.module)
+        for path in sources()
+        for body in ast.walk(ast.parse(path.read_text(encoding="utf-8"), filename=str(path)))
+        if isinstance(body, ast.FunctionDef | ast.AsyncFunctionDef | ast.If)
+        for one in _imports_in(path, ast.Module([*body.body, *getattr(body, "orelse", [])], []))
+        if one.module.startswith(PACKAGE.name) and "TYPE_CHECKING" not in ast.unparse(body)
+    }
+    assert found == LATE_IMPORTS
+
+
 HTTP1_BORDER = tuple(
     PACKAGE / "relay" / name for name in ("upstream.py", "through_httpx.py", "asgi_transport.py")
 )

@@ -1,23 +1,27 @@
-"""Read the database or an SQL export of cc-switch; needs SQLite, which some builds of Python lack."""
+"""Read the database or an SQL export of cc-switch.
 
-import sqlite3
+SQLite is imported when it is needed: it takes 1.4 MB, and some builds of Python lack it.
+"""
+
+from typing import TYPE_CHECKING
 
 from switchyard.importing.cc_switch import Row, from_rows, members
 from switchyard.importing.imported import Imported, UnknownFormat
 
-ALLOWED = frozenset(
-    {
-        sqlite3.SQLITE_CREATE_TABLE,
-        sqlite3.SQLITE_CREATE_INDEX,
-        sqlite3.SQLITE_INSERT,
-        sqlite3.SQLITE_UPDATE,
-        sqlite3.SQLITE_DELETE,
-        sqlite3.SQLITE_READ,
-        sqlite3.SQLITE_SELECT,
-        sqlite3.SQLITE_TRANSACTION,
-        sqlite3.SQLITE_REINDEX,
-        sqlite3.SQLITE_FUNCTION,
-    }
+if TYPE_CHECKING:
+    import sqlite3
+
+ALLOWED = (
+    "CREATE_TABLE",
+    "CREATE_INDEX",
+    "INSERT",
+    "UPDATE",
+    "DELETE",
+    "READ",
+    "SELECT",
+    "TRANSACTION",
+    "REINDEX",
+    "FUNCTION",
 )
 """what a program that is not trusted may do; it stays in memory, so this excludes other files"""
 QUERY = (
@@ -27,7 +31,9 @@ QUERY = (
 
 
 def from_database(content: bytes) -> Imported:
-    """From the content of cc-switch.db. Raises UnknownFormat."""
+    """From the content of cc-switch.db. Raises UnknownFormat and ImportError."""
+    import sqlite3
+
     # a database with a write-ahead log cannot be opened from memory; this marks it as one without
     plain = content[:18] + b"\x01\x01" + content[20:]
     connection = sqlite3.connect(":memory:")
@@ -41,9 +47,19 @@ def from_database(content: bytes) -> Imported:
 
 
 def from_export(script: str) -> Imported:
-    """From an SQL export. Raises UnknownFormat."""
+    """From an SQL export. Raises UnknownFormat and ImportError."""
+    import sqlite3
+
+    allowed = {getattr(sqlite3, f"SQLITE_{name}") for name in ALLOWED}
+
+    def authorize(action: int, first: str | None, *_: str | None) -> int:
+        is_harmless = action in allowed or (
+            action == sqlite3.SQLITE_PRAGMA and first in ("foreign_keys", "user_version")
+        )
+        return sqlite3.SQLITE_OK if is_harmless else sqlite3.SQLITE_DENY
+
     connection = sqlite3.connect(":memory:")
-    connection.set_authorizer(_authorize)
+    connection.set_authorizer(authorize)
     try:
         connection.executescript(script)
         return from_rows(_rows(connection))
@@ -53,14 +69,7 @@ def from_export(script: str) -> Imported:
         connection.close()
 
 
-def _authorize(action: int, first: str | None, *_: str | None) -> int:
-    is_harmless = action in ALLOWED or (
-        action == sqlite3.SQLITE_PRAGMA and first in ("foreign_keys", "user_version")
-    )
-    return sqlite3.SQLITE_OK if is_harmless else sqlite3.SQLITE_DENY
-
-
-def _rows(connection: sqlite3.Connection) -> list[Row]:
+def _rows(connection: "sqlite3.Connection") -> list[Row]:
     return [
         Row(app, name, members(config), members(meta), bool(is_current))
         for app, name, config, meta, is_current in connection.execute(QUERY)

@@ -9,6 +9,7 @@ from switchyard.importing.cc_switch import (
     from_cc_switch,
     is_cc_switch,
 )
+from switchyard.importing.cc_switch_database import from_database, from_export
 from switchyard.importing.dotenv import from_dotenv, is_dotenv
 from switchyard.importing.imported import Imported, UnknownFormat
 from switchyard.importing.legacy import from_legacy, is_legacy
@@ -59,13 +60,11 @@ def recognise_other(content: bytes) -> Imported | None:
 def _from_sql(source: bytes | str) -> Imported:
     """A database or an export. Raises UnknownFormat."""
     try:
-        # loaded when it is needed: some builds of Python lack SQLite
-        from switchyard.importing.cc_switch_database import from_database, from_export
+        return from_database(source) if isinstance(source, bytes) else from_export(source)
     except ImportError:
         raise UnknownFormat(
             "This Python has no SQLite; use another one, or import an older config.json."
         ) from None
-    return from_database(source) if isinstance(source, bytes) else from_export(source)
 
 
 def _yaml(text: str) -> Any:

@@ -10,6 +10,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import suppress
+from importlib import import_module
 from typing import Protocol
 
 import msgspec
@@ -27,6 +28,7 @@ from switchyard.http1.errors import (
     Unanswered,
     in_words,
 )
+from switchyard.http1.request import target_of
 from switchyard.http1.tls import TlsFiles, tls_context
 from switchyard.http1.transport import Http1Transport
 from switchyard.relay.asgi_transport import AsgiApp, AsgiTransport
@@ -257,6 +259,15 @@ class Wire:
             await socks_transport.close()
         self._transports.clear()
         self._socks_transports.clear()
+
+
+def import_for(url: str, proxy: str) -> None:
+    """Import httpx if requests there need it: for a proxy, or for an unusual URL."""
+    if choose_proxy(proxy, url).url:
+        import_module("httpx")
+    else:
+        with suppress(Http1Error):  # the next request reports it
+            target_of(url)
 
 
 TlsUnusable = ConnectFailed

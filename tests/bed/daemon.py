@@ -44,8 +44,13 @@ class Daemon:
     """`with Daemon(folder, settings) as daemon:` runs it, and requires a clean end without a traceback."""
 
     def __init__(
-        self, folder: Path, document: Document | None = None, environment: dict[str, str] | None = None
+        self,
+        folder: Path,
+        document: Document | None = None,
+        environment: dict[str, str] | None = None,
+        root: Path = ROOT,
     ):
+        self._root = root
         self.data = folder / "data"
         self.home = folder / "home"
         reserved = _reservation()
@@ -79,14 +84,14 @@ class Daemon:
 
     def spawn(self, *arguments: str, output: IO[bytes] | int = subprocess.PIPE) -> subprocess.Popen[bytes]:
         """A process with the same data folder and port, unless the arguments override them."""
-        command = [sys.executable, str(ROOT / "app.py"), "--no-install"]
+        command = [sys.executable, str(self._root / "app.py"), "--no-install"]
         command += ["--port", str(self.port), "--data", str(self.data), *arguments]
         environment = {name: os.environ[name] for name in KEPT if name in os.environ}
         environment |= {"HOME": str(self.home), "PYTHONUNBUFFERED": "1", **self._environment}
         try:
             return subprocess.Popen(
                 command,
-                cwd=ROOT,
+                cwd=self._root,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

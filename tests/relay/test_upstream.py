@@ -1,7 +1,10 @@
 """The transports: kind and message of each failure; demo, proxies and headers."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -163,3 +166,28 @@ def test_the_demo_needs_no_network() -> None:
 def test_a_socks_proxy_that_is_away_is_reported() -> None:
     call = Call("http://api.example/", [], b"", 5, f"socks5://127.0.0.1:{closed_port()}")
     assert on_the_wire(lambda wire: failure_of(wire, call)) == (FailureKind.CONNECT, "cannot connect")
+
+
+@pytest.mark.parametrize(
+    ("url", "proxy", "is_needed"),
+    [
+        ("http://api.example/v1/messages", "", False),
+        ("http://api.example/v1/messages", "direct", False),
+        ("http://api.example/v1/messages", "socks5://127.0.0.1:1080", True),
+        ("http://api.example/v1/messages", "http://127.0.0.1:8080", True),
+        ("http://bücher.example/v1/messages", "", True),
+        ("http://:0/", "", True),
+    ],
+)
+def test_httpx_is_imported_before_the_requests_that_need_it(url: str, proxy: str, is_needed: bool) -> None:
+    probe = (
+        "import sys; from switchyard.relay.upstream import import_for; "
+        "import_for(*sys.argv[1:]); print('httpx' in sys.modules)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", probe, url, proxy],
+        capture_output=True,
+        text=True,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path.cwd()), "PYTHONUTF8": "1"},
+    )
+    assert ended.stdout == f"{is_needed}\n", ended.stderr
