@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from switchyard.exchange import Exchange
+from switchyard.installation import PACKAGE, InstalledFiles
 from switchyard.logs import log_exchange
 from switchyard.notifications.events import Snapshot
 from switchyard.notifications.notifier import Notifier
@@ -53,6 +54,7 @@ from switchyard.use_now import UseNow
 from switchyard.web.asgi import AsgiApp, Receive, Scope, Send
 from switchyard.web.gateway import Gateway
 from switchyard.web.guard import Guard
+from switchyard.web.outdated import answer_outdated
 from switchyard.web.paths import shown_path
 
 if TYPE_CHECKING:
@@ -127,6 +129,7 @@ class Application:
             self.relay, TokenCounter(self.dependencies), self.current, self.dependencies.messages
         )
         self._static = static
+        self._code, self._pages = InstalledFiles(PACKAGE), InstalledFiles(static)
         self.asgi: AsgiApp = Guard(
             _Endpoints(self.gateway, self._serve_admin),
             self.current,
@@ -155,7 +158,7 @@ class Application:
     def admin(self) -> "Admin":
         from switchyard.web.admin import Admin  # `_serve_admin` says why here
 
-        return Admin(self, self._static)
+        return Admin(self, self._static, self._pages.have_changed)
 
     @cached_property
     def client_files(self) -> "ClientFiles":
@@ -166,9 +169,22 @@ class Application:
     async def _serve_admin(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The dashboard and its framework take a fifth of the start and 4 MB, and are needed when a page is opened.
         They are imported in a thread, so that running answers go on."""
-        if "admin" not in vars(self):
-            await asyncio.to_thread(import_module, "switchyard.web.admin")
-        await self.admin(scope, receive, send)
+        if "admin" in vars(self) or await asyncio.to_thread(self._import_admin):
+            await self.admin(scope, receive, send)
+        else:
+            await answer_outdated(scope, send)
+
+    def _import_admin(self) -> bool:
+        """False if an update has replaced the files before or meanwhile."""
+        if self._code.have_changed():
+            return False
+        try:
+            import_module("switchyard.web.admin")
+            import_module("switchyard.client_plans")
+        except Exception:  # of any kind: a file may be read while it is written
+            if not self._code.have_changed():
+                raise
+        return not self._code.have_changed()
 
     def uptime_seconds(self) -> float:
         return time.time() - self.started_at

@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 NAME = "switchyard"
@@ -39,6 +40,37 @@ def user_data_folder(platform: str, environment: Mapping[str, str], home: Path) 
     # XDG specification: a relative path must be ignored
     configured = environment.get("XDG_DATA_HOME", "")
     return (Path(configured) if configured.startswith("/") else home / ".local" / "share") / NAME
+
+
+class InstalledFiles:
+    """The files of a folder as they are now: an update may replace them while the daemon runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._before = _state_of(folder)
+        self._have_changed = False
+
+    def have_changed(self) -> bool:
+        """True once a file was replaced, added or removed. Reads the folder."""
+        self._have_changed = self._have_changed or _state_of(self._folder) != self._before
+        return self._have_changed
+
+
+def _state_of(folder: Path) -> int:
+    """Without what Python caches, and the hidden files of file managers and editors."""
+    found: set[tuple[str, int, int]] = set()
+    folders = [str(folder)]
+    while folders:
+        with suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.name == "__pycache__" or entry.name.startswith("."):
+                    continue
+                if entry.is_dir():
+                    folders.append(entry.path)
+                else:
+                    state = entry.stat()
+                    found.add((entry.path, state.st_mtime_ns, state.st_size))
+    return hash(frozenset(found))
 
 
 # --- commands ------------------------------------------------------------------

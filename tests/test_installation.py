@@ -1,13 +1,16 @@
 """Where this copy is installed and how it is started: in a checkout, installed, or run once."""
 
+import os
+import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from switchyard.installation import (
     CHECKOUT,
+    InstalledFiles,
     default_data_folder,
     is_checkout,
     is_temporary,
@@ -64,3 +67,42 @@ def test_a_copy_in_a_cache_is_temporary(tmp_path: Path, prefix: str, is_in_cache
         (tmp_path / folder / "CACHEDIR.TAG").touch()
 
     assert is_temporary(tmp_path / prefix) is is_in_cache
+
+
+def written(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("first")
+    return path
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: (folder / "a" / "b.py").write_text("another"),
+        lambda folder: os.utime(folder / "a" / "b.py", (1, 1)),
+        lambda folder: (folder / "a" / "b.py").unlink(),
+        lambda folder: written(folder / "new" / "c.py"),
+        lambda folder: shutil.rmtree(folder),
+    ],
+)
+def test_a_replaced_removed_or_new_file_is_noticed_for_good(
+    tmp_path: Path, change: Callable[[Path], object]
+) -> None:
+    folder = tmp_path / "package"
+    path = written(folder / "a" / "b.py")
+    before = path.stat()
+    files = InstalledFiles(folder)
+    assert not files.have_changed()
+    change(folder)
+    assert files.have_changed()
+    shutil.rmtree(folder, ignore_errors=True)
+    os.utime(written(path), ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert files.have_changed()
+
+
+def test_what_python_file_managers_and_editors_leave_is_no_change(tmp_path: Path) -> None:
+    written(tmp_path / "a" / "b.py")
+    files = InstalledFiles(tmp_path)
+    for left in ("__pycache__/b.cpython-311.pyc", ".DS_Store", ".b.py.swp", ".editor/state"):
+        written(tmp_path / "a" / left)
+    assert not files.have_changed()

@@ -58,6 +58,20 @@ export async function staticJson(path) {
   return (await fetch(path)).json();
 }
 
+/**
+ * A part of the page that is loaded when it is needed. After an update of its files, the daemon serves none, and says so.
+ * @template Part
+ * @param {() => Promise<Part>} load
+ */
+export async function part(load) {
+  try {
+    return await load();
+  } catch (error) {
+    const response = await send("/js/api.js", {});
+    throw response.ok ? error : errorOf(response, await response.json().catch(() => null));
+  }
+}
+
 /** @param {Parameters} [params] */
 export function query(params) {
   const given = Object.entries(params ?? {}).filter(

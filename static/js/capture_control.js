@@ -1,9 +1,9 @@
 // What is captured: off, the next request, errors or all; and how many captured requests there are.
-import { post } from "./api.js";
+import { part, post } from "./api.js";
 import { h, section } from "./dom.js";
 import { t } from "./i18n.js";
 import { refresh } from "./live.js";
-import { actionButton, busy, button, choices, select } from "./ui.js";
+import { actionButton, busy, choices, select } from "./ui.js";
 
 const MODES = ["off", "next", "errors", "all"];
 
@@ -33,8 +33,8 @@ async function setMode(mode) {
 
 /** @param {string} id */
 async function open(id) {
-  const { inspect } = await import("./inspector.js");
-  await inspect(id);
+  const { inspect } = await part(() => import("./inspector.js"));
+  inspect(id);
 }
 
 /** @param {string} mode */
@@ -56,7 +56,7 @@ function statusOf({ mode, requests }) {
     newest
       ? [
           h("span.muted", {}, t("capture.count", { count: requests.length })),
-          button(t("capture.newest"), () => open(newest), { kind: "small", key: "newest" }),
+          actionButton(t("capture.newest"), () => open(newest), { kind: "small", key: "newest" }),
           actionButton(t("capture.delete"), () => setMode("off"), { kind: "small", key: "delete" }),
         ]
       : null,

@@ -1,4 +1,5 @@
 // The dashboard: one panel at a time, chosen by the hash of the URL.
+import { part } from "./api.js";
 import { followRevision } from "./config.js";
 import { byId, replace } from "./dom.js";
 import { drawFrame, PANELS } from "./frame.js";
@@ -44,7 +45,7 @@ async function show(mark) {
   mark(name);
   replace(main, loadingNote());
   try {
-    const panel = await import(`./panels/${name}.js`);
+    const panel = await part(() => import(`./panels/${name}.js`));
     if (newest !== own) return;
     replace(main);
     leave = panel.mount(main, given) ?? null;

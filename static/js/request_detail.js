@@ -1,5 +1,5 @@
 // One request in detail: its attempts over time, the skipped upstreams, dropped fields and cost.
-import { get, post } from "./api.js";
+import { get, part, post } from "./api.js";
 import { timeline } from "./chart.js";
 import { h, replace } from "./dom.js";
 import { agent, compact, moment, money, percent, seconds, totalInput, whole } from "./format.js";
@@ -8,7 +8,7 @@ import { subscribe } from "./live.js";
 import { outcomeBadge } from "./request_words.js";
 import { reasonText } from "./waiting_calls.js";
 import { FLAGS } from "./rule_words.js";
-import { actionButton, badge, button, dialog, dot, errorNote, loadingNote, protocolName, select } from "./ui.js";
+import { actionButton, badge, dialog, dot, errorNote, loadingNote, protocolName, select } from "./ui.js";
 import { accountName } from "./upstream_words.js";
 
 /**
@@ -343,8 +343,8 @@ function captured(row, kept, upstreams, close) {
     close(id);
   });
   const open = async () => {
-    const { inspect } = await import("./inspector.js");
-    await inspect(row.id);
+    const { inspect } = await part(() => import("./inspector.js"));
+    inspect(row.id);
   };
   return h(
     "section.stack",
@@ -353,7 +353,7 @@ function captured(row, kept, upstreams, close) {
     h(
       "div.row",
       {},
-      button(t("request.inspect"), open, { kind: "primary", key: "inspect" }),
+      actionButton(t("request.inspect"), open, { kind: "primary", key: "inspect" }),
       kept.request ? [target, replay] : h("span.muted", {}, t("inspector.too-large")),
     ),
   );

@@ -1,5 +1,7 @@
 """The dashboard's pages and JSON API: the handler of each path. docs/api.md describes them."""
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -18,6 +20,7 @@ from switchyard.web.client_setup import ClientSetup
 from switchyard.web.epochs import Epochs
 from switchyard.web.history_api import HistoryApi
 from switchyard.web.live import LiveEvents
+from switchyard.web.outdated import answer_outdated
 from switchyard.web.overview import Daemon, Overview
 from switchyard.web.plain import Plain
 from switchyard.web.query_api import QueryApi
@@ -33,7 +36,7 @@ STATUS_WORDS = {
 class Admin:
     """The ASGI application for all requests except those of clients."""
 
-    def __init__(self, daemon: Daemon, static: Path) -> None:
+    def __init__(self, daemon: Daemon, static: Path, pages_have_changed: Callable[[], bool]) -> None:
         overview = Overview(daemon, Epochs(steady_seconds).now)
         self._live = LiveEvents(overview, daemon.recent)
         queries = QueryApi(daemon, overview, self._live)
@@ -58,7 +61,7 @@ class Admin:
         self.routes: list[BaseRoute] = [
             *(Route(path, answering(handler), methods=["GET"]) for path, handler in get_handlers.items()),
             *(Route(path, answering(handler), methods=["POST"]) for path, handler in post_handlers.items()),
-            Mount("/", StaticFiles(directory=static, html=True, check_dir=False)),
+            Mount("/", _Pages(static, pages_have_changed)),
         ]
         self._app = Starlette(routes=self.routes, exception_handlers={HTTPException: _http_error})
 
@@ -68,6 +71,20 @@ class Admin:
     def close(self) -> None:
         """End the live events, which would otherwise delay the daemon's end."""
         self._live.close()
+
+
+class _Pages(StaticFiles):
+    """The files of the pages, as long as they are those of the start."""
+
+    def __init__(self, folder: Path, have_changed: Callable[[], bool]) -> None:
+        super().__init__(directory=folder, html=True, check_dir=False)
+        self._have_changed = have_changed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if await asyncio.to_thread(self._have_changed):
+            await answer_outdated(scope, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
