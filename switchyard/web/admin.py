@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -85,6 +86,12 @@ class _Pages(StaticFiles):
             await answer_outdated(scope, send)
         else:
             await super().__call__(scope, receive, send)
+
+    def file_response(self, *given: Any, **named: Any) -> Response:
+        """Browsers ask each time whether it is still the same: after an update, a kept one would not fit."""
+        response = super().file_response(*given, **named)
+        response.headers["cache-control"] = "no-cache"
+        return response
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

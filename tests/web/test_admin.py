@@ -381,3 +381,12 @@ def test_a_reload_reports_the_errors_of_the_file(daemon: Daemon) -> None:
     finally:
         daemon.settings_path.write_text(good)
     assert daemon.post("/api/reload").json["faults"] == []
+
+
+def test_browsers_ask_whether_a_file_of_the_pages_is_still_the_same(daemon: Daemon) -> None:
+    fresh = daemon.get("/js/main.js")
+    etag = fresh.header("etag")
+    assert etag is not None
+    kept = daemon.get("/js/main.js", {"if-none-match": etag})
+    assert [answer.header("cache-control") for answer in (fresh, kept)] == ["no-cache", "no-cache"]
+    assert (fresh.status, kept.status) == (200, 304)
