@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -68,12 +69,17 @@ def target_of(path: Path) -> Path:
 
 def write_whole(path: Path, content: bytes, mode: int | None = PRIVATE_FILE) -> None:
     """Replace the file in one step; raises OSError. `mode=None` keeps the mode of the file; a new file is private."""
+    write_pieces(path, (content,), mode)
+
+
+def write_pieces(path: Path, pieces: Iterable[bytes], mode: int | None = PRIVATE_FILE) -> None:
+    """The same with a content in pieces."""
     target = target_of(path)
     refuse_others(target)  # a link to a device would have the device replaced
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as temporary:
-            temporary.write(content)
+            temporary.writelines(pieces)
             temporary.flush()
             os.fsync(temporary.fileno())
         os.chmod(name, _mode_of(target) if mode is None else mode)

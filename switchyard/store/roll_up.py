@@ -5,7 +5,7 @@ and all of it can be rebuilt from the journal.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, tzinfo
 from pathlib import Path
 from zlib import crc32
@@ -14,12 +14,12 @@ import msgspec
 
 from switchyard.store.cell import Day
 from switchyard.store.cell_view import brief, shown, shown_by, shown_cost, summary
-from switchyard.store.files import read_or_none, set_aside, write_whole
+from switchyard.store.files import read_or_none, set_aside, write_pieces
 from switchyard.store.journal import Batch, Journal, Position
 from switchyard.store.journal_line import RESET, reset_line, write_line
 from switchyard.store.local_time import is_day, notice_zone_change
 from switchyard.store.stats import Statistics
-from switchyard.store.stored_day import decode_day
+from switchyard.store.stored_day import StoredDays, decode_day
 
 FILE_NAME = "token_stats.json"
 SCHEMA = 3
@@ -86,7 +86,7 @@ class RollUp:
         for batch in self._unread(past, *self._behind):
             past.add_all(batch.lines)
             await asyncio.sleep(0)
-        self.statistics.take_over(past)
+        self.statistics.take_over(await asyncio.to_thread(past.begin_storing()))
         self._behind = None
         self.fault = ""
 
@@ -102,6 +102,10 @@ class RollUp:
 
         With `final`, no one will write them any more, and only the roll-up has them.
         """
+        # whoever saves next waits until the thread of a cancelled save has written
+        await asyncio.shield(asyncio.create_task(self._save(final)))
+
+    async def _save(self, final: bool) -> None:
         async with self._saving:
             notice_zone_change()
             self._journal.refresh()
@@ -109,9 +113,9 @@ class RollUp:
             if not self.statistics.changed or waits or self._behind is not None:
                 return
             self.statistics.changed = False
-            content = self._encode(self._journal.position())
+            pieces = await self._pieces()
             try:
-                await asyncio.to_thread(self._write, content)
+                await asyncio.to_thread(self._write, pieces)
                 self.fault = ""
             except OSError as error:
                 self.statistics.changed = True
@@ -123,14 +127,15 @@ class RollUp:
             return None
         now = self._now()
         copy = self._path.with_name(f"token_stats.before-{self._timestamp(now)}.json")
-        content = self._encode(self._journal.position())
-        try:
-            await asyncio.to_thread(write_whole, copy, content)
-        except OSError as error:
-            self.fault = (
-                f"The statistics were not reset: their copy {copy} cannot be written: {error.strerror}"
-            )
-            return None
+        async with self._saving:
+            pieces = await self._pieces()
+            try:
+                await asyncio.to_thread(write_pieces, copy, pieces)
+            except OSError as error:
+                self.fault = (
+                    f"The statistics were not reset: their copy {copy} cannot be written: {error.strerror}"
+                )
+                return None
         if self._journal.pending:
             self.fault = "The statistics were not reset: earlier lines are not on the disk yet"
             return None
@@ -190,7 +195,7 @@ class RollUp:
             return None
         # copied, so that the text of the whole file can be freed
         days = {name: msgspec.Raw(bytes(day)) for name, day in stored.daily.items()}
-        self.statistics.load(stored.ever, days)
+        self.statistics.load(StoredDays(stored.ever, days))
         return stored.covers
 
     def _is_outdated(self, head: StoredHead) -> bool:
@@ -209,32 +214,43 @@ class RollUp:
         except OSError as error:
             self.fault = f"The unusable statistics file {self._path} cannot be renamed: {error.strerror}"
 
-    def _write(self, content: bytes) -> None:
+    def _write(self, pieces: Iterable[bytes]) -> None:
         # a roll-up must not survive a power cut that loses the lines it covers
         self._journal.sync()
-        write_whole(self._path, content)
+        write_pieces(self._path, pieces)
 
-    def _encode(self, position: Position) -> bytes:
-        daily = dict(sorted(self.statistics.stored_days().items()))
-        ever = self.statistics.ever()
-        return msgspec.json.encode(
-            {
-                "summary": summary(ever.all),
-                "by_model": shown_by(ever.models, brief),
-                "daily": daily,
-                "generated_at": self.statistics.generated_at(),
-                "by_upstream": shown_by(ever.upstreams, shown),
-                "by_client": shown_by(ever.clients, shown),
-                "cost": shown_cost(ever.all),
-                "schema": SCHEMA,
-                "covers": position,
-                "ever": ever,
-                "checksum": _checksum(daily),
-            }
-        )
+    async def _pieces(self) -> Iterator[bytes]:
+        """The content of the file as it is now."""
+        head = {
+            "generated_at": self.statistics.generated_at(),
+            "schema": SCHEMA,
+            "covers": self._journal.position(),
+        }
+        stored = await asyncio.to_thread(self.statistics.begin_storing())
+        self.statistics.end_storing(stored)
+        return _pieces(stored, head)
 
     def _timestamp(self, at: float) -> str:
         return datetime.fromtimestamp(at, self._zone).strftime("%Y%m%d-%H%M%S")
+
+
+def _pieces(stored: StoredDays, head: dict[str, object]) -> Iterator[bytes]:
+    """Day by day: the whole of a year at once would keep other threads waiting."""
+    ever, daily = stored.ever, dict(sorted(stored.days.items()))
+    sums = {
+        "summary": summary(ever.all),
+        "by_model": shown_by(ever.models, brief),
+        "by_upstream": shown_by(ever.upstreams, shown),
+        "by_client": shown_by(ever.clients, shown),
+        "cost": shown_cost(ever.all),
+        "ever": ever,
+        "checksum": _checksum(daily),
+    }
+    yield msgspec.json.encode(head | sums)[:-1] + b',"daily":{'
+    for number, (name, day) in enumerate(daily.items()):
+        yield b'%b"%b":' % (b"," if number else b"", name.encode())
+        yield bytes(day)
+    yield b"}}"
 
 
 def _checksum(daily: Mapping[str, msgspec.Raw]) -> int:

@@ -1,18 +1,24 @@
 """Keep the totals by day in memory, and return them for any span of days."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, tzinfo
+from functools import partial
 
 import msgspec
 
 from switchyard.store.cell import MAX_KEYS_OF_SPAN, NANOS, Cell, Cells, Day, Place, most_first, place_of
 from switchyard.store.counts import is_request
 from switchyard.store.journal_line import RESET, Line
-from switchyard.store.local_time import days_before, local_moment
-from switchyard.store.stored_day import Part, decode_day, encode_day, tidied
+from switchyard.store.local_time import local_moment
+from switchyard.store.stored_day import (
+    EVER_DIMENSIONS,
+    Part,
+    StoredDays,
+    UpstreamsOfDay,
+    decode_day,
+    with_additions,
+)
 
-SESSION_DAYS = 31
-"""Older days drop their sessions, which are rarely requested and take the most space."""
 BATCH = 64
 """lines are counted together: one by one, between all that a request needs, that takes half as long again"""
 MAX_LATEST = 2000
@@ -29,22 +35,20 @@ GROUPINGS = {
 
 
 class Statistics:
-    """Totals by local day, in three layers that are added up on demand: stored days as their JSON text, the
-    additions to the newest days, and the latest lines by their place."""
+    """Totals by local day, in layers that are added up on demand: stored days as their JSON text, the additions that
+    are being stored, those since, and the latest lines by their place."""
 
     def __init__(self, now: Callable[[], float], zone: tzinfo | None = None) -> None:
         self.changed = False
         """since the roll-up was saved"""
         self._now = now
         self._zone = zone
-        self._stored: dict[str, msgspec.Raw] = {}
-        self._stored_ever = Day()
+        self._stored = StoredDays()
+        self._storing: Mapping[str, Day] = {}
         self._since: dict[str, Day] = {}
         self._uncounted: list[Line] = []
         self._latest: dict[Place, Cell] = {}
         self._spent: dict[str, dict[str, int]] = {}
-        self._tidied = ""
-        """the newest day when the older ones were tidied"""
 
     # --- counting ---
 
@@ -54,6 +58,8 @@ class Statistics:
         self._uncounted.append(line)
         if len(self._uncounted) >= BATCH:
             self._count_all()
+            if len(self._latest) > MAX_LATEST:
+                self._fold()
 
     def _count_all(self) -> None:
         lines, self._uncounted = self._uncounted, []
@@ -73,53 +79,55 @@ class Statistics:
             self._since_on(line.day).add_to_talk(line)
         if line.cost and self._spent:
             self._add_spent(line)
-        if len(self._latest) > MAX_LATEST:
-            self._fold()
 
     def add_all(self, lines: Iterable[Line]) -> None:
-        """Count lines that the journal has."""
+        """Count lines that the journal has. May run in a thread where no one else has these statistics."""
         for line in lines:
             if line.kind != RESET:
-                self.add(line)
-        self._store_days()
+                self.changed = True
+                self._count(line)
+        self._fold()
+        # most of the next lines belong to the newest days
+        if whole := {name: self._since.pop(name) for name in sorted(self._since)[:-2]}:
+            self._stored = with_additions(self._stored, whole)
 
     def clear(self) -> None:
-        self._stored, self._stored_ever, self._since, self._latest, self._spent = {}, Day(), {}, {}, {}
-        self._uncounted = []
+        self._stored, self._storing, self._since, self._latest = StoredDays(), {}, {}, {}
+        self._spent, self._uncounted = {}, []
 
     # --- reporting ---
 
     def days(self) -> list[str]:
         """All days with entries, oldest first."""
         self._fold()
-        return sorted(self._stored.keys() | self._since.keys())
+        return sorted(self._stored.days.keys() | self._storing.keys() | self._since.keys())
 
     def day(self, name: str) -> Day:
         """The sums of a day; empty without entries."""
         self._fold()
-        stored = self._stored.get(name)
+        stored = self._stored.days.get(name)
         day = decode_day(stored, Day) if stored is not None else Day()
-        if name in self._since:
-            day.merge(self._since[name])
+        for added in self._added(name):
+            day.merge(added)
         return day
 
     def parts(self, kind: type[Part], start: str = "", end: str = "") -> Iterator[tuple[str, Part | Day]]:
-        """What a span of days has of the fields of `kind`, in one or two parts for each day.
+        """What a span of days has of the fields of `kind`, in one or more parts for each day.
 
         Only these fields are decoded.
         """
         self._fold()
         for name in self._between(start, end):
-            stored = self._stored.get(name)
+            stored = self._stored.days.get(name)
             if stored is not None:
                 yield name, decode_day(stored, kind)
-            if name in self._since:
-                yield name, self._since[name]
+            for added in self._added(name):
+                yield name, added
 
     def kept(self, start: str = "", end: str = "") -> dict[str, Day | msgspec.Raw]:
         """The days of a span, most of them as text. Lines that are added later leave them as they are."""
         return {
-            name: self.day(name) if name in self._since else self._stored[name]
+            name: self.day(name) if self._added(name) else self._stored.days[name]
             for name in self._between(start, end)
         }
 
@@ -127,9 +135,8 @@ class Statistics:
         """The sums since the last reset, without hours and sessions."""
         self._fold()
         total = Day()
-        for part in (self._stored_ever, *self._since.values()):
-            total.merge(part)
-        total.hours, total.sessions = {}, {}
+        for part in (self._stored.ever, *self._storing.values(), *self._since.values()):
+            total.merge(part, dimensions=EVER_DIMENSIONS)
         return total
 
     def today(self) -> str:
@@ -164,10 +171,9 @@ class Statistics:
         self._count_all()
         if period not in self._spent:
             costs: dict[str, int] = {}
-            for day in self.days():
-                if day.startswith(period):
-                    for name, cell in self.day(day).upstreams.items():
-                        costs[name] = costs.get(name, 0) + cell.cost
+            for _, part in self.parts(UpstreamsOfDay, period, f"{period}~"):
+                for name, cell in part.upstreams.items():
+                    costs[name] = costs.get(name, 0) + cell.cost
             while len(self._spent) > 8:
                 del self._spent[next(iter(self._spent))]
             self._spent[period] = costs
@@ -175,28 +181,34 @@ class Statistics:
 
     # --- for the roll-up ---
 
-    def load(self, ever: Day, days: dict[str, msgspec.Raw]) -> None:
-        """Begin with these days and their sum."""
-        self._stored_ever, self._stored, self._spent = ever, days, {}
+    def load(self, stored: StoredDays) -> None:
+        """Begin with these days."""
+        self._stored, self._spent = stored, {}
 
-    def stored_days(self) -> dict[str, msgspec.Raw]:
-        """All days with all their sums."""
-        self._store_days()
-        return self._stored | {name: encode_day(self._whole_day(name)) for name in self._since}
+    def begin_storing(self) -> Callable[[], StoredDays]:
+        """All totals of now as a function for a thread: a year takes too long for the event loop.
+
+        Give its result to `end_storing`. What is counted in the meantime is not in it.
+        """
+        self._fold()
+        for name, day in self._storing.items():  # of an attempt that has failed
+            self._since_on(name).merge(day)
+            self._since_on(name).merge_details(day)
+        self._storing, self._since = self._since, {}
+        return partial(with_additions, self._stored, self._storing)
+
+    def end_storing(self, stored: StoredDays) -> None:
+        self._stored, self._storing = stored, {}
 
     def past(self) -> "Statistics":
         """Statistics for older lines that begin with the same stored days, until `take_over`."""
         past = Statistics(self._now, self._zone)
-        past.load(self._stored_ever, self._stored)
+        past.load(self._stored)
         return past
 
-    def take_over(self, past: "Statistics") -> None:
-        """Add what was counted here in the meantime to the past."""
-        past._fold()
-        self.load(past._stored_ever, past._stored)
-        for name, day in past._since.items():
-            self._since_on(name).merge(day)
-            self._since_on(name).merge_details(day)
+    def take_over(self, past: StoredDays) -> None:
+        """What was counted here in the meantime comes after this past."""
+        self.load(past)
         self.changed = True
 
     # --- days ---
@@ -213,24 +225,9 @@ class Statistics:
         for place, cell in latest.items():
             self._since_on(place[0]).add(place, cell)
 
-    def _store_days(self) -> None:
-        """Encode all days except the two newest, and drop what is kept of new days only."""
-        days = self.days()
-        for name in sorted(self._since)[:-2]:
-            self._stored[name] = encode_day(self._whole_day(name))
-            self._stored_ever.merge(self._since.pop(name))
-            self._tidied = ""
-        if days and days[-1] != self._tidied:
-            self._tidied = days[-1]
-            oldest = days_before(days[-1], SESSION_DAYS)
-            for name in set(self._stored) - set(days[-2:]):
-                self._stored[name] = tidied(self._stored[name], is_old=name < oldest)
-
-    def _whole_day(self, name: str) -> Day:
-        day = self.day(name)
-        if name in self._since:
-            day.merge_details(self._since[name])
-        return day
+    def _added(self, name: str) -> list[Day]:
+        """What is not stored of a day."""
+        return [layer[name] for layer in (self._storing, self._since) if name in layer]
 
     def _add_spent(self, line: Line) -> None:
         for period in (line.day, line.day[:7]):

@@ -5,6 +5,7 @@ import msgspec
 from switchyard.store.cell import Cell, Cells
 from switchyard.store.local_time import days_before
 from switchyard.store.stats import Statistics
+from switchyard.store.stored_day import UpstreamsOfDay
 
 DAYS = 7
 HOURS = 24
@@ -20,10 +21,6 @@ class UpstreamNumbers(msgspec.Struct, frozen=True):
 
 class HoursOfDay(msgspec.Struct):
     upstream_hours: Cells = {}
-
-
-class UpstreamsOfDay(msgspec.Struct):
-    upstreams: Cells = {}
 
 
 def upstream_numbers(statistics: Statistics, today: str, hour: int) -> UpstreamNumbers:

@@ -7,7 +7,8 @@ from switchyard.store.conversations import conversations
 from switchyard.store.journal import Journal
 from switchyard.store.journal_line import Line, LineAttempt, LineUsage
 from switchyard.store.roll_up import RollUp
-from switchyard.store.stats import SESSION_DAYS, Statistics
+from switchyard.store.stats import Statistics
+from switchyard.store.stored_day import SESSION_DAYS
 from switchyard.store.upstream_numbers import upstream_numbers
 
 NOON = datetime(2026, 11, 21, 12, 30, tzinfo=UTC).timestamp()

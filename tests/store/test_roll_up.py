@@ -1,11 +1,15 @@
 import asyncio
 import errno
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, tzinfo
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import FrameType
 from typing import Any
 from zlib import crc32
 from zoneinfo import ZoneInfo
@@ -20,7 +24,7 @@ from switchyard.protocols.neutral import Usage
 from switchyard.store.journal import Journal
 from switchyard.store.journal_line import Line, decode_line, encode_line, line_of, reset_line, write_line
 from switchyard.store.roll_up import FILE_NAME, SCHEMA, RollUp
-from switchyard.store.stats import SESSION_DAYS
+from switchyard.store.stored_day import SESSION_DAYS
 from switchyard.store.token_stats import token_stats
 from tests.bed.statistics import DAY, NOON, SOME_LINES, a_line, some_line
 
@@ -561,5 +565,110 @@ def test_a_reset_in_the_past_does_not_take_new_lines_away(tmp_path: Path) -> Non
         kept.statistics.add(a_line())
         await kept.catch_up()
         assert token_stats(kept.statistics)["summary"]["total_requests"] == 2
+
+    asyncio.run(scenario())
+
+
+@contextmanager
+def counted_calls() -> Iterator[list[int]]:
+    """Counts the Python functions that this thread calls, in the last number of the list."""
+    counts = [0]
+
+    def notice(frame: FrameType, event: str, argument: object) -> None:
+        counts[-1] += event == "call"
+
+    sys.setprofile(notice)
+    try:
+        yield counts
+    finally:
+        sys.setprofile(None)
+
+
+def test_no_step_on_the_event_loop_grows_with_the_days_of_the_statistics(tmp_path: Path) -> None:
+    days = 400
+    keep(tmp_path, [a_line(NOON - back * DAY) for back in range(days, 0, -1)])
+
+    async def longest_step() -> int:
+        kept = roll_up(tmp_path)
+        kept.start()
+        kept.statistics.add(a_line())
+        saving = asyncio.create_task(kept.save())
+        with counted_calls() as counts:
+            while not saving.done():
+                await asyncio.sleep(0)
+                counts.append(0)
+        return max(counts)
+
+    assert asyncio.run(longest_step()) < days
+
+
+class Meanwhile(ThreadPoolExecutor):
+    """Calls a function of the event loop's thread whenever a thread is about to begin."""
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        super().__init__()
+        self.call = call
+
+    def submit(self, *arguments: Any, **named: Any) -> Any:
+        self.call()
+        return super().submit(*arguments, **named)
+
+
+def test_what_is_counted_during_a_save_is_counted_once(tmp_path: Path) -> None:
+    lines = [a_line(NOON - back * DAY, cost=0.5) for back in range(3)]
+
+    async def scenario() -> None:
+        journal = Journal(tmp_path)
+        kept, expected = RollUp(tmp_path, journal, lambda: NOON, UTC), roll_up(tmp_path)
+
+        def count() -> None:
+            for line in lines:
+                for each in (kept, expected):
+                    each.statistics.add(line)
+            write_journal(tmp_path, lines)
+            assert reported(kept) == reported(expected)
+
+        count()
+        asyncio.get_running_loop().set_default_executor(Meanwhile(count))
+        for _ in range(2):
+            await kept.save()
+            again = roll_up(tmp_path)
+            again.start()
+            assert reported(kept) == reported(again) == reported(expected)
+            assert kept.statistics.spent("2026-11") == again.statistics.spent("2026-11")
+        assert token_stats(kept.statistics)["summary"]["total_requests"] == 5 * len(lines)
+
+    asyncio.run(scenario())
+
+
+def test_what_a_failed_save_has_taken_is_in_the_next_one(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        kept = roll_up(tmp_path)
+        kept.statistics.add(a_line())
+        kept.statistics.begin_storing()
+        kept.statistics.add(a_line(session="s2"))
+        await kept.save(final=True)
+        again = roll_up(tmp_path)
+        again.start()
+        assert reported(kept) == reported(again)
+        assert sorted(again.statistics.day("2026-11-21").sessions) == ["s1", "s2"]
+
+    asyncio.run(scenario())
+
+
+def test_a_cancelled_save_is_written_before_the_next_one(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        kept = roll_up(tmp_path)
+        kept.statistics.add(a_line())
+        saving = asyncio.create_task(kept.save())
+        asyncio.get_running_loop().set_default_executor(Meanwhile(saving.cancel))
+        await asyncio.wait({saving})
+        assert saving.cancelled()
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
+        kept.statistics.add(a_line())
+        await kept.save(final=True)
+        again = roll_up(tmp_path)
+        again.start()
+        assert token_stats(again.statistics)["summary"]["total_requests"] == 2
 
     asyncio.run(scenario())

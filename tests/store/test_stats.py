@@ -51,3 +51,13 @@ def test_totals_do_not_depend_on_the_order_of_lines(lines: list[Line], chance: r
     assert token_stats(in_order) == token_stats(mixed)
     assert in_order.days() == mixed.days()
     assert [in_order.day(name) for name in in_order.days()] == [mixed.day(name) for name in mixed.days()]
+
+
+def test_what_only_the_newest_days_keep_goes_with_the_next_day_however_long_that_takes() -> None:
+    kept = Statistics(lambda: NOON, UTC)
+    for back in (90, 3, 0):
+        kept.add(a_line(NOON - back * DAY))
+        kept.end_storing(kept.begin_storing()())
+    days = [kept.day(name) for name in kept.days()]
+    assert [bool(day.upstream_hours) for day in days] == [False, True, True]
+    assert [bool(day.sessions) for day in days] == [False, True, True]

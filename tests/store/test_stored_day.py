@@ -2,8 +2,7 @@ import msgspec
 import pytest
 
 from switchyard.store.cell import Cell, Day, Talk, place_of
-from switchyard.store.stored_day import decode_day, encode_day, tidied
-from switchyard.store.upstream_numbers import UpstreamsOfDay
+from switchyard.store.stored_day import UpstreamsOfDay, decode_day, encode_day, tidied
 from tests.bed.statistics import a_line
 
 
