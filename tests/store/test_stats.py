@@ -1,5 +1,7 @@
 import random
+import sys
 from datetime import UTC
+from types import FrameType
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -51,6 +53,22 @@ def test_totals_do_not_depend_on_the_order_of_lines(lines: list[Line], chance: r
     assert token_stats(in_order) == token_stats(mixed)
     assert in_order.days() == mixed.days()
     assert [in_order.day(name) for name in in_order.days()] == [mixed.day(name) for name in mixed.days()]
+
+
+def test_the_end_of_one_request_adds_up_only_a_few_of_those_before() -> None:
+    kept, counts = Statistics(lambda: NOON, UTC), [0]
+
+    def notice(frame: FrameType, event: str, argument: object) -> None:
+        counts[-1] += event == "call"
+
+    sys.setprofile(notice)
+    try:
+        for number in range(3000):
+            kept.add(a_line(session=f"s{number}"))
+            counts.append(0)
+    finally:
+        sys.setprofile(None)
+    assert max(counts) < 10_000
 
 
 def test_what_only_the_newest_days_keep_goes_with_the_next_day_however_long_that_takes() -> None:
