@@ -79,13 +79,13 @@ class RollUp:
             self._add_unread(covered)
 
     async def catch_up(self) -> None:
-        """Add what `start` left unread, in small steps, while new lines are counted."""
+        """Add what `start` left unread, batch by batch in a thread, while new lines are counted."""
         if self._behind is None:
             return
         past = self.statistics.past()
-        for batch in self._unread(past, *self._behind):
-            past.add_all(batch.lines)
-            await asyncio.sleep(0)
+        batches = self._unread(past, *self._behind)
+        while (batch := await asyncio.to_thread(next, batches, None)) is not None:
+            await asyncio.to_thread(past.add_all, batch.lines)
         self.statistics.take_over(await asyncio.to_thread(past.begin_storing()))
         self._behind = None
         self.fault = ""

@@ -2,9 +2,8 @@ import asyncio
 import errno
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime, tzinfo
 from itertools import chain
 from pathlib import Path
@@ -569,37 +568,49 @@ def test_a_reset_in_the_past_does_not_take_new_lines_away(tmp_path: Path) -> Non
     asyncio.run(scenario())
 
 
-@contextmanager
-def counted_calls() -> Iterator[list[int]]:
-    """Counts the Python functions that this thread calls, in the last number of the list."""
+async def longest_step(work: Coroutine[Any, Any, None]) -> int:
+    """The most Python functions that this thread calls before others have their turn."""
     counts = [0]
 
     def notice(frame: FrameType, event: str, argument: object) -> None:
         counts[-1] += event == "call"
 
+    working = asyncio.create_task(work)
     sys.setprofile(notice)
     try:
-        yield counts
+        while not working.done():
+            await asyncio.sleep(0)
+            counts.append(0)
     finally:
         sys.setprofile(None)
+    await working
+    return max(counts)
 
 
 def test_no_step_on_the_event_loop_grows_with_the_days_of_the_statistics(tmp_path: Path) -> None:
     days = 400
     keep(tmp_path, [a_line(NOON - back * DAY) for back in range(days, 0, -1)])
 
-    async def longest_step() -> int:
+    async def scenario() -> None:
         kept = roll_up(tmp_path)
         kept.start()
         kept.statistics.add(a_line())
-        saving = asyncio.create_task(kept.save())
-        with counted_calls() as counts:
-            while not saving.done():
-                await asyncio.sleep(0)
-                counts.append(0)
-        return max(counts)
+        assert await longest_step(kept.save()) < days
 
-    assert asyncio.run(longest_step()) < days
+    asyncio.run(scenario())
+
+
+def test_no_step_on_the_event_loop_grows_with_the_lines_that_are_added_up(tmp_path: Path) -> None:
+    lines = [a_line(NOON - number, session=f"s{number}") for number in range(400)]
+    write_journal(tmp_path, lines)
+
+    async def scenario() -> None:
+        kept = roll_up(tmp_path)
+        kept.start(patience_bytes=10)
+        assert await longest_step(kept.catch_up()) < len(lines)
+        assert token_stats(kept.statistics)["summary"]["total_requests"] == len(lines)
+
+    asyncio.run(scenario())
 
 
 class Meanwhile(ThreadPoolExecutor):
