@@ -4,8 +4,9 @@ The activation of a day is due at its local time and for two hours after it. In 
 moves by the same amount; in autumn the first of two equal times counts.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta, tzinfo
+from functools import cache, partial
 
 import msgspec
 from msgspec.structs import replace
@@ -33,13 +34,18 @@ class Occasion(msgspec.Struct, frozen=True):
 
 def due(settings: Settings, remembered: Mapping[str, Activated], now: datetime) -> tuple[Occasion, ...]:
     """The activations to send now."""
-    return tuple(one for one in plan(settings, remembered, now) if one.at <= now.timestamp())
+    seconds = now.timestamp()
+    return tuple(one for one in plan(settings, remembered, now) if one.at <= seconds)
 
 
 def plan(settings: Settings, remembered: Mapping[str, Activated], now: datetime) -> tuple[Occasion, ...]:
     """The next activation of every account of the enabled upstreams that have one; `now` with its local time zone."""
+    # many have the same time, and a time zone takes long
+    instant, seconds = cache(partial(_instant, now.tzinfo)), now.timestamp()
     found = (
-        _next(account, account.activation, remembered.get(account.account, NEVER), now)
+        _next(
+            account, account.activation, remembered.get(account.account, NEVER), now.date(), seconds, instant
+        )
         for account in settings.accounts
         if account.enabled and account.activation is not None
     )
@@ -80,15 +86,22 @@ def ended(memory: Activated, activation: Activation | None, day: str, result: Ac
 # --- one upstream --------------------------------------------------------------
 
 
-def _next(upstream: Upstream, activation: Activation, memory: Activated, now: datetime) -> Occasion | None:
+def _next(
+    upstream: Upstream,
+    activation: Activation,
+    memory: Activated,
+    today: date,
+    now: float,
+    instant: Callable[[date, int], float],
+) -> Occasion | None:
     minutes = minutes_now(activation, memory)
-    for day in _days(now.date()):
+    for day in _days(today):
         if WEEKDAYS[day.weekday()] not in upstream.weekdays:
             continue
-        planned = _instant(day, minutes, now.tzinfo)
-        moment = _moment(memory, day.isoformat(), planned, now.timestamp())
+        planned = instant(day, minutes)
+        moment = _moment(memory, day.isoformat(), planned, now)
         if moment is not None:
-            reason = _reason(memory, day.isoformat(), minutes, now.timestamp() - planned)
+            reason = _reason(memory, day.isoformat(), minutes, now - planned)
             return Occasion(upstream.account, day.isoformat(), moment, reason)
     return None
 
@@ -98,7 +111,7 @@ def _days(today: date) -> Iterator[date]:
     return (today + timedelta(days=offset) for offset in range(-1, 8))
 
 
-def _instant(day: date, minutes: int, zone: tzinfo | None) -> float:
+def _instant(zone: tzinfo | None, day: date, minutes: int) -> float:
     return datetime.combine(day, time(minutes // 60, minutes % 60), zone).timestamp()
 
 

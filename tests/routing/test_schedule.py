@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -170,6 +170,28 @@ def test_every_upstream_has_its_own_time() -> None:
     entries = (upstream("08:00", name="a"), upstream("08:05", name="b"), upstream("07:00", name="c"))
     daemon = Daemon(*entries)
     assert daemon.watch(local("2026-11-21 06:59"), 120) == ["21 07:00", "21 08:00", "21 08:05"]
+
+
+def test_the_time_zone_is_asked_once_for_all_upstreams_of_one_time() -> None:
+    class CountedZone(tzinfo):
+        count = 0
+
+        def utcoffset(self, dt: datetime | None) -> timedelta:
+            self.count += 1
+            return timedelta(hours=1)
+
+        dst = utcoffset
+
+        def tzname(self, dt: datetime | None) -> str:
+            return "counted"
+
+    def asked(upstreams: int) -> int:
+        zone = CountedZone()
+        settings = Settings(upstreams=tuple(upstream(name=f"u{number}") for number in range(upstreams)))
+        assert len(plan(settings, {}, datetime(2026, 11, 21, 9, tzinfo=zone))) == upstreams
+        return zone.count
+
+    assert asked(100) == asked(1)
 
 
 def test_an_upstream_without_a_time_is_never_activated() -> None:
