@@ -60,6 +60,7 @@ class PriceBook:
         self.settings = settings
         self.newer = newer
         self._tables = [index_of(table) for table in (newer, bundled_table()) if table is not None]
+        self._beginnings = tuple(map(_beginning, settings.prices))
         self._found: dict[tuple[str, str], Found] = {}
 
     def price_for(self, upstream: str, model: str, at: float) -> Priced | None:
@@ -96,7 +97,7 @@ class PriceBook:
     def _find(self, name: str, model: str) -> Found:
         upstream = self.settings.upstream(name)
         multiplier = upstream.price_multiplier if upstream is not None else 1.0
-        given = _given_price(self.settings.prices, name, model)
+        given = _given_price(self.settings.prices, self._beginnings, name, model)
         if given is not None:
             pattern, price = given
             return _found(Priced(price, multiplier, f"settings: {pattern}"[:MAX_SOURCE]))
@@ -190,19 +191,32 @@ def _answered_locally(upstream: Upstream, attempt: Attempt, exchange: Exchange) 
     return answers_as_local(attempt.server, fingerprint, upstream.base_url)
 
 
-def _given_price(prices: Mapping[str, Price], upstream: str, model: str) -> tuple[str, Price] | None:
+def _given_price(
+    prices: Mapping[str, Price], beginnings: tuple[str, ...], upstream: str, model: str
+) -> tuple[str, Price] | None:
     """The most specific price of the settings; one that names the upstream comes first."""
     for prefix in (f"{upstream}/", ""):
+        names = [f"{prefix}{name}" for name in _spellings(model)]
+        # most often no pattern begins like the name, which one call finds
+        if not any(name.lower().startswith(beginnings) for name in names):
+            continue
         fitting = [
             pattern
-            for pattern in prices
-            for name in _spellings(model)
-            if matches(pattern, prefix + name) and _names_upstream(pattern, upstream, prefix + name)
+            for pattern, beginning in zip(prices, beginnings, strict=True)
+            for name in names
+            if name.lower().startswith(beginning)
+            and matches(pattern, name)
+            and _names_upstream(pattern, upstream, name)
         ]
         if fitting:
             best = max(fitting, key=specificity)
             return best, prices[best]
     return None
+
+
+def _beginning(pattern: str) -> str:
+    """Of each name that matches."""
+    return pattern.lower().partition("*")[0].partition("?")[0]
 
 
 def _names_upstream(pattern: str, upstream: str, name: str) -> bool:

@@ -1,5 +1,7 @@
 """A budget that nothing can reach is reported, and one that something may reach is not."""
 
+import sys
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -78,3 +80,23 @@ def test_the_budget_of_everything_needs_one_upstream_that_costs_something(
 ) -> None:
     expected = [("$.budget", "no upstream has a model with a known price")] if is_reported else []
     assert reasons(*entries, budget=HARD) == expected
+
+
+def test_patterns_of_other_models_take_no_look_at_each_of_them() -> None:
+    calls = [0]
+
+    def notice(frame: FrameType, event: str, argument: object) -> None:
+        calls[0] += event == "call"
+
+    def asked(patterns: int) -> int:
+        prices = {f"other-{number}*": Price(input=1, output=2) for number in range(patterns)}
+        book = PriceBook(Settings(upstreams=(upstream(models=["m"]),), prices=prices))
+        calls[0] = 0
+        sys.setprofile(notice)
+        try:
+            unlimited(book)
+        finally:
+            sys.setprofile(None)
+        return calls[0]
+
+    assert asked(500) < asked(1) + 100  # something else may be called in the meantime, such as a finalizer
