@@ -3,7 +3,7 @@
 A request that asked for a stream gets one even if the reply came as JSON, and the other way round.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -265,17 +265,22 @@ class StreamConversion(Conversion):
         self._size += len(chunk)
         if self._size > MAX_STREAM_BYTES:
             raise RecordTooLarge
-        if self._run is None and (self._misses >= MAX_MISSES or len(chunk) <= SEVERAL_BYTES):
-            return self._take_records(chunk)
-        if len(chunk) <= PACKET_BYTES:
-            return self._converted(chunk)
-        starts = range(0, len(chunk), PACKET_BYTES)
-        return b"".join([self._converted(chunk[start : start + PACKET_BYTES]) for start in starts])
+        out: list[bytes] = []
+        try:
+            if self._run is None and (self._misses >= MAX_MISSES or len(chunk) <= SEVERAL_BYTES):
+                self._take_records(chunk, out)
+            elif len(chunk) <= PACKET_BYTES:
+                self._convert(chunk, out)
+            else:
+                for start in range(0, len(chunk), PACKET_BYTES):
+                    self._convert(chunk[start : start + PACKET_BYTES], out)
+        except RecordTooLarge:
+            raise RecordTooLarge(given=b"".join(out)) from None
+        return b"".join(out)
 
-    def _converted(self, chunk: bytes) -> bytes:
+    def _convert(self, chunk: bytes, out: list[bytes]) -> None:
         if self._rest:
             chunk, self._rest = self._rest + chunk, b""
-        out: list[bytes] = []
         while chunk and not (self.finished or self.failed is not None):
             run = self._run
             if run is not None:
@@ -290,9 +295,8 @@ class StreamConversion(Conversion):
             end = chunk.find(BLANK_LINE, SEVERAL_BYTES) + len(BLANK_LINE)
             if end < len(BLANK_LINE):
                 end = len(chunk)
-            out.append(self._take_records(chunk[:end]))
+            self._take_records(chunk[:end], out)
             chunk = chunk[end:]
-        return b"".join(out)
 
     def _take_run(self, run: Run, chunk: bytes, out: list[bytes]) -> int:
         """How many bytes at the beginning are records of the run, which are converted at once."""
@@ -310,11 +314,14 @@ class StreamConversion(Conversion):
             out.append(self._encoder.encode_texts(texts))
         return end
 
-    def _take_records(self, chunk: bytes) -> bytes:
-        out: list[bytes] = []
+    def _take_records(self, chunk: bytes, out: list[bytes]) -> None:
         encode = self._encoder.encode
         self._run = None  # a record may have begun
-        seen = self._records.feed(chunk)
+        is_too_large = False
+        try:
+            seen: Sequence[Record] = self._records.feed(chunk)
+        except RecordTooLarge as error:
+            seen, is_too_large = error.records, True
         self.records += len(seen)
         events: list[neutral.Event] = []
         for record in seen:
@@ -327,13 +334,14 @@ class StreamConversion(Conversion):
                 for whole in self.halves.take(record):
                     out.append(self._encoded(self._decoder.decode(whole)))
             if self.finished or self.failed is not None:
-                return b"".join(out)
+                return
+        if is_too_large:
+            raise RecordTooLarge
         if len(events) != 1 or type(events[0]) is not neutral.Delta:
             self._misses = self._misses if not events else 0
         elif self._misses < MAX_MISSES:
             self._misses += 1
             self._learn_run(chunk, seen[-1], events[0].text)
-        return b"".join(out)
 
     def _learn_run(self, chunk: bytes, last: Record, text: str) -> None:
         """The last record of this chunk may be one of a run."""

@@ -23,15 +23,23 @@ LINE_SEPARATORS = ((b"\xe2\x80\xa8", rb"\u2028"), (b"\xe2\x80\xa9", rb"\u2029"))
 _encode_json = msgspec.json.Encoder().encode
 
 
-class RecordTooLarge(Exception):
-    """One record exceeds `MAX_RECORD_BYTES`."""
-
-
 class Record(msgspec.Struct, frozen=True):
     """One event: `data` joined with newlines, `event` name or ""."""
 
     data: bytes
     event: str = ""
+
+
+class RecordTooLarge(Exception):
+    """One record exceeds `MAX_RECORD_BYTES`.
+
+    `records`: those that the same chunk completed before it; `given`: what a stream gives the client of the chunk.
+    """
+
+    def __init__(self, records: Sequence[Record] = (), given: bytes = b"") -> None:
+        super().__init__()
+        self.records = records
+        self.given = given
 
 
 class SseDecoder:
@@ -66,49 +74,51 @@ class SseDecoder:
         if lines and self._pieces:
             lines[0] = b"".join((*self._pieces, lines[0]))
             self._pieces, self._piece_size = [], 0
-        records = self._take(lines) if lines else []
+        records: list[Record] = []
+        if lines:
+            self._take(lines, records)
         if rest:
             self._pieces.append(rest)
             self._piece_size += len(rest) + PIECE_COST
             if self._piece_size + self._size > self._max:
-                raise RecordTooLarge
+                raise RecordTooLarge(records)
         return records
 
     def close(self) -> list[Record]:
         """The record that the end of the stream completes, if any."""
         last, self._pieces, self._piece_size = b"".join(self._pieces), [], 0
-        return self._take([last, b""] if last else [b""])
+        records: list[Record] = []
+        self._take([last, b""] if last else [b""], records)
+        return records
 
-    def _take(self, lines: list[bytes]) -> list[Record]:
+    def _take(self, lines: list[bytes], records: list[Record]) -> None:
         if not self._started:
             self._started = True
             lines[0] = lines[0].removeprefix(BOM)
-        records: list[Record] = []
         for line in lines:
             if line.startswith(b"data:"):
-                self._take_data(line[6:] if line.startswith(b" ", 5) else line[5:])
+                self._take_data(line[6:] if line.startswith(b" ", 5) else line[5:], records)
             elif not line:
                 if self._data or self._event == "error":
                     data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
                     if is_overgrown(data):
-                        raise RecordTooLarge
+                        raise RecordTooLarge(records)
                     records.append(Record(data, self._event))
                     self._data, self._size = [], 0
                 self._event = ""
             elif line.startswith(b"event:"):
                 self._event = line[6:].removeprefix(b" ").decode("utf-8", "replace")
             elif line == b"data":
-                self._take_data(b"")
+                self._take_data(b"", records)
             elif line.startswith(b"{"):
                 # no field at all: an error of a server that forgot what it was writing
-                self._take_data(line)
-        return records
+                self._take_data(line, records)
 
-    def _take_data(self, value: bytes) -> None:
+    def _take_data(self, value: bytes, records: list[Record]) -> None:
         self._data.append(value)
         self._size += len(value) + PIECE_COST
         if self._size > self._max:
-            raise RecordTooLarge
+            raise RecordTooLarge(records)
 
 
 def usual_record(raw: bytes) -> Record | None:

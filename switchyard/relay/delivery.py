@@ -52,8 +52,8 @@ async def deliver_stream(
         return _broken(stream, timeout_failure(FailureKind.IDLE_TIMEOUT, idle_seconds))
     except AttemptFailed as broken:
         return Delivered(broken.failure, b"") if stream.is_withheld else _broken(stream, broken.failure)
-    except RecordTooLarge:
-        return Delivered(protocol_failure("sent an event or an answer that is too large"), b"")
+    except RecordTooLarge as broken:
+        return Delivered(protocol_failure("sent an event or an answer that is too large"), broken.given)
     except RecursionError:
         return Delivered(protocol_failure(NESTED), b"")
 

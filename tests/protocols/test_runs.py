@@ -241,3 +241,12 @@ def test_a_record_of_a_run_may_be_as_large_as_any_other(text: bytes) -> None:
     record = deltas("chat", 0, "word", ascii_only=False)
     with pytest.raises(RecordTooLarge):
         outcome("chat", "messages", [record, record, record.replace(b"word", text)])
+
+
+@pytest.mark.parametrize("size", [1, 3000])
+def test_what_came_before_a_record_that_is_too_large_is_given(size: int) -> None:
+    record = deltas("chat", 0, "word", ascii_only=False)
+    stream = StreamConversion(CODECS["chat"], CODECS["messages"], SENT, REQUEST)
+    with pytest.raises(RecordTooLarge) as raised:
+        stream.feed(record * size + record.replace(b"word", b"[" * (MAX_CONTAINERS + 1)) + record)
+    assert raised.value.given.count(b"word") == stream.records == size

@@ -94,6 +94,21 @@ def test_a_record_beyond_the_limit_is_refused(chunks: list[bytes]) -> None:
             decoder.feed(chunk)
 
 
+@pytest.mark.parametrize(
+    "large",
+    [
+        b"data: " + b"x" * 101 + b"\n\n",
+        b"data: " + b"x" * 101,
+        b"data: " + b"x" * 60 + b"\ndata: " + b"x" * 60,
+    ],
+    ids=["one line", "a line not yet ended", "two lines"],
+)
+def test_the_records_before_one_beyond_the_limit_are_not_lost(large: bytes) -> None:
+    with pytest.raises(RecordTooLarge) as raised:
+        SseDecoder(max_record_bytes=150).feed(b"data: 1\n\nevent: x\ndata: 2\n\n" + large)
+    assert raised.value.records == [Record(b"1"), Record(b"2", "x")]
+
+
 def test_the_limit_is_for_each_record_alone() -> None:
     decoder = SseDecoder(max_record_bytes=2000)
     stream = (b"data: " + b"x" * 600 + b"\n\n") * 3

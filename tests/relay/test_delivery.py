@@ -1,4 +1,5 @@
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import cast
@@ -11,6 +12,7 @@ from switchyard.protocols.codec import Target
 from switchyard.protocols.codecs import CODECS
 from switchyard.protocols.conversion import StreamConversion, convert_request
 from switchyard.protocols.passthrough.stream import FORGOTTEN_ENDS, PassthroughStream
+from switchyard.protocols.sse import MAX_CONTAINERS
 from switchyard.relay.attempt import HeldAnswer, Stream
 from switchyard.relay.delivery import closing_bytes, deliver_stream
 from switchyard.relay.failures import AttemptFailed, network_failure
@@ -159,6 +161,29 @@ def test_an_end_before_the_end_of_the_protocol_is_a_break(protocol: Protocol) ->
     got = deliver(protocol, records_of(protocol)[:6])
     assert got.kind is FailureKind.READ
     assert got.body.count(b"ended before the answer was complete") == 1
+
+
+@pytest.mark.parametrize("client", PROTOCOLS)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_what_came_before_an_event_that_is_too_large_arrives_and_then_the_error(
+    protocol: Protocol, client: Protocol
+) -> None:
+    records = records_of(protocol)
+    middle = len(records) // 2
+    one_by_one = deliver(protocol, [*records[:middle], OVERGROWN], client=client)
+    together = deliver(protocol, [b"".join(records[:middle]) + OVERGROWN + records[middle]], client=client)
+    assert says(one_by_one) == says(together)
+    assert together.body.count(b"small") >= b"".join(records[:middle]).count(b"small") > 0
+    assert together.failure == one_by_one.failure is not None
+    assert b"too large" in together.body
+
+
+OVERGROWN = b'event: error\ndata: {"x":[' + b"[]," * MAX_CONTAINERS + b"[]]}\n\n"
+
+
+def says(got: Delivered) -> bytes:
+    """Without what differs from run to run."""
+    return re.sub(rb'"(id|item_id|created|created_at)":("[^"]*"|\d+)', b"", got.body)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

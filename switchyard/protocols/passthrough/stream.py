@@ -80,6 +80,8 @@ class PassthroughStream:
         self._opening = b""
         self._stop_reported = False
         self._failed_oddly = False
+        self._is_too_large = False
+        """what was passed on last is followed by a record beyond the limit"""
         self._id: str | None = None
         self.work_begun = False
         self.content_begun = False
@@ -97,7 +99,7 @@ class PassthroughStream:
         """What may go on to the client. Raises RecordTooLarge."""
         if not self._pending and chunk.endswith(BLANK_LINE):
             self._last = BLANK_LINE
-            return self._pass(chunk)
+            return self._pass_up_to_limit(chunk)
         end = _end_of_records(self._last, chunk)
         self._last = chunk[-3:] if len(chunk) >= 3 else (self._last + chunk)[-3:]
         if end <= 0:
@@ -113,7 +115,7 @@ class PassthroughStream:
         rest = chunk[end:]
         self._pending = [rest] if rest else []
         self._pending_size = len(rest)
-        return self._pass(records)
+        return self._pass_up_to_limit(records)
 
     def close(self) -> bytes:
         """The upstream's connection ended: the last record, if it forgot its blank line.
@@ -168,6 +170,12 @@ class PassthroughStream:
             return False
         return self.failed is None or self._failed_oddly or self._codec.protocol == "responses"
 
+    def _pass_up_to_limit(self, records: bytes) -> bytes:
+        out = self._pass(records)
+        if self._is_too_large and not self._is_cut_off:
+            raise RecordTooLarge(given=out)
+        return out
+
     def _pass(self, records: bytes) -> bytes:
         kinds, deltas = self._kinds, 0
         may_skip = not (self._failed_oddly or self._reads_calls)
@@ -176,7 +184,7 @@ class PassthroughStream:
             if not deltas and 0 < _end_of_part(records, 0) < len(records):
                 return self._pass_parts(records)
         if not deltas and kinds is not None and kinds.concerns(records):
-            records = b"".join(map(kinds.fixed, _split(records)))
+            records = self._with_fixed_kinds(kinds, records)
             deltas = self._deltas(records) if may_skip and self.content_begun else 0
         if deltas:
             self.records += deltas
@@ -185,11 +193,20 @@ class PassthroughStream:
             records = self._look(records)
         return self._renamer.rename(records)
 
+    def _with_fixed_kinds(self, kinds: CallKinds, records: bytes) -> bytes:
+        fixed: list[bytes] = []
+        try:
+            for raw in _split(records):
+                fixed.append(kinds.fixed(raw))
+        except RecordTooLarge:
+            self._is_too_large = True
+        return b"".join(fixed)
+
     def _pass_parts(self, records: bytes) -> bytes:
         """What must be read is most often at one end of many deltas."""
         passed: list[bytes] = []
         start, size = 0, len(records)
-        while start < size and not self._is_cut_off:
+        while start < size and not (self._is_cut_off or self._is_too_large):
             end = _end_of_part(records, start) or size
             passed.append(self._pass(records[start:end]))
             start = end
@@ -224,7 +241,12 @@ class PassthroughStream:
                 continue
             hide, has_content, news = False, False, list[CallNews]()
             if not self.content_begun or self._reads_calls or self._is_notable(raw):
-                for record in _decoded(raw):
+                try:
+                    decoded = _decoded(raw)
+                except RecordTooLarge:
+                    self._is_too_large = True
+                    return b"".join(kept)
+                for record in decoded:
                     summary = self._inspector.summary(record)
                     if self._missing_end is not None and not summary.finished:
                         raw = self._with_missing_end(self._missing_end, record, raw)

@@ -10,6 +10,7 @@ from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.passthrough.call_kinds import CallKinds
 from switchyard.protocols.passthrough.peek import watched_members
 from switchyard.protocols.passthrough.stream import PassthroughStream
+from switchyard.protocols.sse import MAX_CONTAINERS, RecordTooLarge
 from tests.protocols.sdks import said_to
 
 EDIT = {"type": "custom", "name": "edit"}
@@ -111,3 +112,14 @@ def test_a_stream_of_chat_has_the_declared_kinds(name: str, size: int) -> None:
     said = said_to("chat", out)
     assert (said.calls, said.stop) == ((("edit", "a b"),), "tool_calls")
     assert stream.finished
+
+
+def test_calls_before_a_record_that_is_too_large_have_the_declared_kind() -> None:
+    call = {"type": "response.output_item.done", "output_index": 0, "item": function("edit", '{"input":"a"}')}
+    record = b"data: %b\n\n" % json.dumps(call).encode()
+    large = record.replace(b'"output_index"', b'"x": [' + b"[]," * MAX_CONTAINERS + b'[]], "output_index"')
+    stream = PassthroughStream(CODECS["responses"], "m", kinds=kinds("responses", DECLARED["at the top"]))
+    with pytest.raises(RecordTooLarge) as raised:
+        stream.feed(record * 2 + large + record)
+    assert raised.value.given.count(b'"custom_tool_call"') == 2
+    assert b"function_call" not in raised.value.given
