@@ -51,6 +51,7 @@ from switchyard.store.local_time import notice_zone_change
 from switchyard.store.recent import RecentExchanges
 from switchyard.store.settings_file import SettingsFile
 from switchyard.use_now import UseNow
+from switchyard.web import health
 from switchyard.web.asgi import AsgiApp, Receive, Scope, Send
 from switchyard.web.gateway import Gateway
 from switchyard.web.guard import Guard
@@ -169,7 +170,9 @@ class Application:
     async def _serve_admin(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The dashboard and its framework take a fifth of the start and 4 MB, and are needed when a page is opened.
         They are imported in a thread, so that running answers go on."""
-        if "admin" in vars(self) or await asyncio.to_thread(self._import_admin):
+        if scope.get("path") == health.PATH and scope["method"] in health.METHODS:
+            await health.answer_health(self.settings_file, self.uptime_seconds(), scope, send)
+        elif "admin" in vars(self) or await asyncio.to_thread(self._import_admin):
             await self.admin(scope, receive, send)
         else:
             await answer_outdated(scope, send)

@@ -9,7 +9,6 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from switchyard import VERSION
 from switchyard.protocols.effort import EFFORTS
 from switchyard.protocols.facts import stated_facts
 from switchyard.protocols.presets import VENDORS, is_local_server
@@ -87,18 +86,6 @@ class QueryApi:
         self._daemon = daemon
         self._overview = overview
         self._live = live
-
-    async def health(self, request: Request) -> Response:
-        settings_file = self._daemon.settings_file
-        return answer(
-            {
-                "status": "ok",
-                "version": VERSION,
-                "uptime_seconds": round(self._daemon.uptime_seconds(), 1),
-                "revision": settings_file.revision,
-                "faults": len(settings_file.faults),
-            }
-        )
 
     async def state(self, request: Request) -> Response:
         return answer(await self._overview.state())
@@ -212,7 +199,6 @@ class QueryApi:
 
     def table(self) -> dict[str, Handler]:
         return {
-            "/health": self.health,
             "/api/state": self.state,
             "/api/configs": self.configs,
             "/api/week": self.week,
