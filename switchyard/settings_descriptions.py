@@ -406,8 +406,8 @@ FIELDS: dict[str, dict[str, About]] = {
             "Messages: accepts thinking of type `enabled` with a budget; newer models accept only `adaptive`."
         ),
         "effort_in_messages": About(
-            "Messages: accepts an effort in system messages (`output_config`); otherwise the last one "
-            "becomes the effort of the request."
+            "Messages: accepts an effort in system messages (`output_config`). Responses: accepts items "
+            "`configuration_update`. Otherwise the last one becomes the effort of the request."
         ),
         "efforts": About(
             "The reasoning efforts that the upstream supports; any other is replaced by the nearest.",

@@ -17,6 +17,7 @@ from switchyard.protocols.effort import EFFORTS
 from switchyard.protocols.facts import Facts, Program
 from switchyard.protocols.message_memory import Beginning, KnownItem
 from switchyard.protocols.names import THINKING_SUFFIX, ProtocolName
+from switchyard.protocols.openai_responses.configuration import UPDATE, last_settings
 from switchyard.protocols.passthrough.peek import ABSENT, Document, Members
 from switchyard.protocols.repair.messages.signs import EFFORT
 from switchyard.protocols.request_summary import RequestSummary
@@ -35,6 +36,7 @@ BACKGROUND_KINDS = frozenset({"memory_consolidation"})
 """what Codex names a sub-agent although it works for no turn"""
 NO_TOOLS = (b"", b"[]", b"null")
 CONFIGURED = b'"output_config"'
+UPDATED = f'"{UPDATE}"'.encode()
 SEARCH_TOOL = b'"web_search'
 SUMMARY_PROMPT = "CRITICAL: Respond with TEXT ONLY"
 """how the last message of a compaction by Claude Code begins"""
@@ -98,6 +100,11 @@ class Given(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def document(self) -> Document:
         return Document(self.body, self.summary.members)
+
+    @cached_property
+    def may_be_updated(self) -> bool:
+        """True if an item may change the settings of a Responses request."""
+        return self.protocol == "responses" and UPDATED in self.body
 
     @property
     def known(self) -> Beginning | None:
@@ -169,9 +176,12 @@ def wants_thinking(given: Given) -> bool:
     if given.summary.model.lower().endswith(THINKING_SUFFIX):
         return True
     members = given.summary.members
-    if members.thinking is ABSENT and members.reasoning_effort is ABSENT and members.reasoning is ABSENT:
+    is_stated = not (
+        members.thinking is ABSENT and members.reasoning_effort is ABSENT and members.reasoning is ABSENT
+    )
+    if not is_stated and not given.may_be_updated:
         return False
-    document = given.document
+    document = _settings(given)
     if "thinking" in document:
         return fields(document["thinking"]).get("type") in ("enabled", "adaptive")
     effort = text(document.get("reasoning_effort")) or text(fields(document.get("reasoning")).get("effort"))
@@ -179,20 +189,29 @@ def wants_thinking(given: Given) -> bool:
 
 
 def effort_of(given: Given) -> str:
-    """The effort of the turn: Claude Code may set it in a message of the conversation, which then counts."""
+    """The effort of the turn: one that Claude Code or Codex sets within the conversation counts."""
     members = given.summary.members
-    has_own = not (
+    has_own = given.may_be_updated or not (
         members.output_config is ABSENT and members.reasoning_effort is ABSENT and members.reasoning is ABSENT
     )
     is_inside = _is_set_inside(given)
     if not has_own and not is_inside:
         return ""
-    document = given.document
+    document = _settings(given)
     own = _effort_in(document) if has_own else ""
     if not is_inside:
         return own
     inside = (_effort_in(fields(message)) for message in reversed(entries(document.get("messages"))))
     return next((effort for effort in inside if effort), own)
+
+
+def _settings(given: Given) -> Mapping[str, Any]:
+    """The members of a request, or those that its items change."""
+    document = given.document
+    if not given.may_be_updated:
+        return document
+    changed = last_settings(document, entries(document.get("input")))
+    return {"reasoning": document.get("reasoning"), **changed}
 
 
 def _is_set_inside(given: Given) -> bool:

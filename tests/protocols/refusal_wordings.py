@@ -98,6 +98,14 @@ OPENAI: tuple[Case, ...] = (
         "Invalid value: 'namespace'. Supported values are: 'function', 'web_search', 'custom'.",
         {"responses_items": False, "custom_tools": False},
     ),
+    (
+        "Invalid value: 'configuration_update'. Supported values are: 'message', 'reasoning', 'function_call'.",
+        {"effort_in_messages": False},
+    ),
+    (
+        "Items of type 'configuration_update' are not supported with this model.",
+        {"effort_in_messages": False},
+    ),
 )
 VLLM: tuple[Case, ...] = (
     (

@@ -27,6 +27,7 @@ from switchyard.protocols.openai import (
     holds_ciphertext,
 )
 from switchyard.protocols.openai_responses.calls import CALL_KINDS, FIXED, OUTPUT_KINDS, decode_call
+from switchyard.protocols.openai_responses.configuration import UPDATE, last_settings
 from switchyard.protocols.openai_responses.fields import ECHO_DEFAULTS, FIELDS, NOT_KNOWN
 from switchyard.protocols.openai_responses.reasoning import decode_reasoning
 from switchyard.protocols.tools.choice import WEB_SEARCH
@@ -57,13 +58,14 @@ def decode_request(body: bytes, history: History | None = None) -> neutral.Reque
 def request_of(body: Json, known_history: KnownHistory | None = None) -> neutral.Request:
     """Raises BadRequest."""
     model = required_text(body, "model")
-    found = decode_fields(FIELDS, body)
     toolbox = Toolbox()
     toolbox.declare(body.get("tools"))
     conversation = Conversation(toolbox, known_history)
     if instructions := text(body.get("instructions")):
         conversation.system.append(instructions)
     conversation.decode(body.get("input"))
+    body = {**body, **last_settings(body, conversation.updates)}
+    found = decode_fields(FIELDS, body)
     return neutral.Request(
         model,
         conversation.messages,
@@ -171,6 +173,7 @@ class Conversation:
     known_history: KnownHistory | None = None
     system: list[str] = field(default_factory=list)
     compact: bool = False
+    updates: list[Json] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
     _turns: list[tuple[neutral.Role, list[neutral.Block]]] = field(default_factory=list)
     _kinds: dict[str, neutral.ToolKind] = field(default_factory=dict)
@@ -309,6 +312,9 @@ class Conversation:
         else:
             self._append("user", summary_turn(summary))
 
+    def _update(self, item: Json, _: str) -> None:
+        self.updates.append(item)
+
     def _trigger(self, _item: Json, _path: str) -> None:
         self.compact = True
 
@@ -328,6 +334,7 @@ ITEMS: Mapping[str, Callable[[Conversation, Json, str], None]] = {
     "compaction": Conversation._compaction,
     "compaction_summary": Conversation._compaction,
     "compaction_trigger": Conversation._trigger,
+    UPDATE: Conversation._update,
     "item_reference": Conversation._reference,
 }
 

@@ -226,6 +226,7 @@ ROWS: tuple[Row, ...] = (
         UNKNOWN,
         sets(effort_in_messages=False),
     ),
+    says("configuration_update", sets(effort_in_messages=False)),
     at(
         "output_config",
         UNKNOWN,

@@ -9,6 +9,7 @@ from switchyard.protocols import carrier
 from switchyard.protocols.codec import Target
 from switchyard.protocols.content import OMITTED_IMAGE, SUMMARY_HEADING, summary_in
 from switchyard.protocols.openai import holds_ciphertext
+from switchyard.protocols.openai_responses.configuration import UPDATE, is_update, last_settings
 from switchyard.protocols.openai_responses.reasoning import is_own_item
 from switchyard.protocols.passthrough.peek import ABSENT, Document
 from switchyard.protocols.repair.refused import REFUSED
@@ -81,6 +82,15 @@ def _from_user(item: Any) -> Any:
     return {"type": "message", "role": "user", "content": parts}
 
 
+def _raise_settings(body: Body, _target: Target) -> None:
+    """The settings that the conversation makes last become those of the request."""
+    items = entries(body.get("input"))
+    changed = last_settings(body, items)
+    put_list(body, "input", items, [item for item in items if not is_update(item)])
+    for name, value in changed.items():
+        body[name] = value
+
+
 def _without_foreign_id(item: Any) -> Any:
     has_one = isinstance(item, dict) and _is_foreign_id(item.get("type", "message"), item.get("id"))
     return with_field(item, "id", None) if has_one else item
@@ -148,8 +158,8 @@ class _Item(msgspec.Struct, gc=False):
 
 decode_items = msgspec.json.Decoder(list[_Item] | str).decode
 CARRIED = f'"{carrier.PREFIX}'.encode()
-SIGNS = ("carrier", "agent", "developer", "image", "foreign id")
-CARRIER, AGENT, DEVELOPER, IMAGE, FOREIGN_ID = SIGNS
+SIGNS = ("carrier", "agent", "developer", "image", "foreign id", "update")
+CARRIER, AGENT, DEVELOPER, IMAGE, FOREIGN_ID, SETTINGS = SIGNS
 
 
 def _signs_in(document: Document) -> Iterator[str]:
@@ -162,6 +172,8 @@ def find_signs(_document: Document, items: list[_Item] | str) -> Iterator[str]:
             yield CARRIER
         if item.type == "agent_message":
             yield AGENT
+        if item.type == UPDATE:
+            yield SETTINGS
         if item.role == "developer":
             yield DEVELOPER
         if item.id is not None and _is_foreign_id(item.type, item.id):
@@ -185,6 +197,11 @@ RESPONSES = Table(
             sign=IMAGE,
         ),
         Change(by=_answer_at_once),
+        Change(
+            by=_raise_settings,
+            looks_at=("effort_in_messages", "reasoning_effort", "efforts"),
+            sign=SETTINGS,
+        ),
         Cap(members=("max_output_tokens",)),
         Change(by=_drop_reasoning, looks_at=("reasoning_effort",), value="none"),
         Clamp(member="reasoning", inside="effort"),
