@@ -107,7 +107,8 @@ def _answer_at_once(body: Body, _target: Target) -> None:
         drop(body, ("background",))
 
 
-def _drop_reasoning(body: Body, _target: Target) -> None:
+def _drop_reasoning(body: Body, target: Target) -> None:
+    _raise_settings(body, target)
     drop(body, ("reasoning",))
     include = entries(body.get("include"))
     if ENCRYPTED_REASONING in include:
@@ -197,11 +198,7 @@ RESPONSES = Table(
             sign=IMAGE,
         ),
         Change(by=_answer_at_once),
-        Change(
-            by=_raise_settings,
-            looks_at=("effort_in_messages", "reasoning_effort", "efforts"),
-            sign=SETTINGS,
-        ),
+        Change(by=_raise_settings, looks_at=("effort_in_messages", "efforts"), sign=SETTINGS),
         Cap(members=("max_output_tokens",)),
         Change(by=_drop_reasoning, looks_at=("reasoning_effort",), value="none"),
         Clamp(member="reasoning", inside="effort"),

@@ -102,12 +102,19 @@ def test_rules_see_the_effort_of_the_turn(body: Body, thinking: bool, named: str
     assert (found.thinking, found.effort) == (thinking, named)
 
 
+def test_an_upstream_without_efforts_gets_no_items() -> None:
+    given = request(effort("high"), SAID, USER, **LOW)
+    repair_request("responses", given, Target("m", "issuer", Capabilities(reasoning_effort="none")))
+    assert given == request(SAID, USER)
+
+
 @pytest.mark.parametrize(
     ("capabilities", "expected"),
     [
         (Capabilities(), None),
         (Capabilities(effort_in_messages=False), {"effort": "max", "summary": "auto"}),
         (Capabilities(efforts=("low", "high")), {"effort": "high", "summary": "auto"}),
+        (Capabilities(reasoning_effort="adaptive"), None),
     ],
 )
 def test_an_upstream_gets_the_items_unless_it_does_not_take_them(

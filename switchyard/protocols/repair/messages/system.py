@@ -14,6 +14,7 @@ from switchyard.protocols.codec import Target
 from switchyard.protocols.content import summary_turn
 from switchyard.protocols.history import as_reminder, without_billing_line
 from switchyard.protocols.repair.messages.blocks import join
+from switchyard.protocols.repair.messages.thinking import EFFORT_MODES
 from switchyard.protocols.repair.rows import (
     Body,
     as_parts,
@@ -82,6 +83,12 @@ def raise_effort(body: Body, _target: Target) -> None:
     put_list(body, "messages", old, [message for message in new if message is not None])
     if effort is not None:
         body["output_config"] = {**fields(body.get("output_config")), "effort": effort}
+
+
+def raise_unknown_effort(body: Body, target: Target) -> None:
+    """Where it becomes something else."""
+    if target.capabilities.reasoning_effort not in EFFORT_MODES:
+        raise_effort(body, target)
 
 
 def _without_effort(message: Any) -> Any:

@@ -17,9 +17,10 @@ MESSAGES = Table(
         Change(by=system.expand_compaction, looks_at=("context_management",), sign="compaction"),
         Change(
             by=system.raise_effort,
-            looks_at=("effort_in_messages", "mid_system", "reasoning_effort", "efforts"),
+            looks_at=("effort_in_messages", "mid_system", "efforts"),
             sign=signs.EFFORT,
         ),
+        Change(by=system.raise_unknown_effort, looks_at=("reasoning_effort",), sign=signs.EFFORT),
         Change(by=system.fold_system, looks_at=("mid_system",), sign=signs.SYSTEM),
         ReplaceParts(
             history="messages",

@@ -13,6 +13,8 @@ from switchyard.protocols.repair.rows import Body, Cap, drop, field, is_among, p
 from switchyard.protocols.wire import Json, fields
 
 SUFFIX_BUDGET = 16_000
+EFFORT_MODES = ("effort", "adaptive")
+"""in which an effort is sent as it is"""
 CAP = Cap(members=("max_tokens",))
 SIGNATURE_FIELDS = {"thinking": "signature", "redacted_thinking": "data"}
 
@@ -20,7 +22,7 @@ SIGNATURE_FIELDS = {"thinking": "signature", "redacted_thinking": "data"}
 def adapt_budget(body: Body, target: Target) -> None:
     """A budget of tokens for models that know only how hard to think."""
     thinking, mode = body.get("thinking"), target.capabilities.reasoning_effort
-    if field(thinking, "type") != "enabled" or mode not in ("effort", "adaptive"):
+    if field(thinking, "type") != "enabled" or mode not in EFFORT_MODES:
         return
     budget = field(thinking, "budget_tokens")
     body["thinking"] = {**with_field(thinking, "budget_tokens", None), "type": "adaptive"}
@@ -31,7 +33,7 @@ def adapt_budget(body: Body, target: Target) -> None:
 def adapt_thinking(body: Body, target: Target) -> None:
     """Adaptive thinking and its effort for models that know only budgets, or nothing of it."""
     mode = target.capabilities.reasoning_effort
-    if mode in ("effort", "adaptive"):
+    if mode in EFFORT_MODES:
         return
     output = body.get("output_config")
     effort: Any = field(output, "effort")
