@@ -104,8 +104,10 @@ def test_a_member_that_is_only_a_hint_is_left_out_silently(protocol: ProtocolNam
     assert _decoded(protocol, field.wire, "x").losses == ()
 
 
-def _decoded(protocol: ProtocolName, name: str, value: object) -> neutral.Request:
+def _decoded(protocol: ProtocolName, wire: str, value: object) -> neutral.Request:
+    name, _, inner = wire.partition(".")
     conversation = (
         {"input": "hi"} if protocol == "responses" else {"messages": [{"role": "user", "content": "hi"}]}
     )
-    return CODECS[protocol].decode_request(msgspec.json.encode({"model": "m", **conversation, name: value}))
+    member = {name: {inner: value} if inner else value}
+    return CODECS[protocol].decode_request(msgspec.json.encode({"model": "m", **conversation, **member}))

@@ -98,7 +98,14 @@ class Table:
             *(field.name for field in self.encoded)
         )
         self.with_unknown = tuple(field for field in rows if field.unknown)
-        self.by_member = {field.member: field for field in rows}
+        self.by_member = {field.member: field for field in rows if not (field.inner and field.stays_behind)}
+        self.own_parts = tuple(field for field in rows if field.inner and field.stays_behind)
+        named = {field.member for field in rows if field.name and not field.inner}
+        self.known_parts = {
+            member: {field.inner for field in rows if field.member == member}
+            for member in {field.member for field in rows if field.inner} - named
+        }
+        """of the members that no row decodes as a whole"""
         self.carried = frozenset(name for name, field in self.by_member.items() if not field.stays_behind)
 
     def __iter__(self) -> Iterator[Field]:
@@ -135,6 +142,14 @@ def lost_fields(table: Table, body: Json) -> list[Loss]:
         field, value = table.by_member.get(name), body[name]
         if value not in NOTHING and (field is None or value not in field.idle):
             lost.append(Loss(name, NOWHERE_ELSE if field is None else field.loss))
+    for name in filter(table.known_parts.__contains__, body):
+        parts = fields(body[name])
+        unknown = (part for part in parts if part not in table.known_parts[name])
+        lost += [Loss(f"{name}.{part}", NOWHERE_ELSE) for part in unknown if parts[part] not in NOTHING]
+    for field in table.own_parts:
+        value = fields(body.get(field.member)).get(field.inner)
+        if value not in NOTHING and value not in field.idle:
+            lost.append(Loss(field.wire, field.loss))
     for field in table.with_unknown:
         if field.member in body and _is_unknown(field, body):
             lost.append(Loss(field.wire, field.unknown))

@@ -32,6 +32,9 @@ TABLE = Table(
     Field("", "seed", loss="no seeds"),
     Field("here_only", loss="nobody takes it", idle=("off",)),
     Field("hint"),
+    Field("heat.unit"),
+    Field("whole", "metadata", lambda value, _: value),
+    Field("whole.part", loss="only here", idle=("off",)),
 )
 
 DECODED: list[tuple[dict[str, Any], dict[str, Any]]] = [
@@ -67,6 +70,10 @@ def test_a_value_of_another_type_is_refused_with_its_path(body: dict[str, Any], 
         ({"sparkle": 1}, [Loss("sparkle", NOWHERE_ELSE)]),
         ({"sparkle": [], "glitter": None, "shine": False}, []),
         ({"hint": "x", "heat": {"value": 1}, "limit": 5}, []),
+        ({"heat": {"value": 1, "unit": "K", "glow": True}}, [Loss("heat.glow", NOWHERE_ELSE)]),
+        ({"heat": {"glow": False, "shine": None}}, []),
+        ({"whole": {"part": "on", "other": 1}}, [Loss("whole.part", "only here")]),
+        ({"whole": {"part": "off"}}, []),
     ],
 )
 def test_what_no_other_protocol_can_carry_is_a_loss(body: dict[str, Any], losses: list[Loss]) -> None:

@@ -142,6 +142,7 @@ FIELDS = Table(
     Field("stop", "stop", _stops),
     Field("stream", "stream", flag),
     Field("stream_options.include_usage", "include_usage", lambda value, _: value is True),
+    Field("stream_options.include_obfuscation"),
     Field("tools", "tools", _tools),
     Field("functions", "tools", _tools),
     Field("web_search_options", "hosted_tools", _search),

@@ -105,6 +105,7 @@ FIELDS = Table(
     Field("parallel_tool_calls", "parallel_tool_calls", flag),
     Field("reasoning", "reasoning", _reasoning),
     Field("reasoning.effort", "reasoning", _effort, unknown=UNKNOWN_EFFORT, idle=NO_EFFORT),
+    Field("reasoning.mode", loss=SERVICE_ONLY, idle=("standard",)),
     Field("text", decode=members),
     Field("text.format", "output_format", decode_format, _encode_format, needs="json_schema"),
     Field("text.verbosity", "verbosity", word, same, needs="openai_extras", loss=NOT_TAKEN),
