@@ -158,7 +158,7 @@ TOOLS_TEXT = f"""## Tools
   freeform tools (`custom`) become functions, and calls are returned in the client's own form. A grammar becomes part
   of the description. Namespaces become part of the name (`namespace__name`).
 - Of Anthropic's own tools, {", ".join(f"`{name}`" for name in CLIENT_TOOLS)} get a schema;
-  {", ".join(f"`{name}`" for name in sorted(NOT_EXPRESSIBLE))} is rejected;
+  {", ".join(f"`{name}`" for name in sorted(NOT_EXPRESSIBLE))} are rejected;
   {", ".join(f"`{name}`" for name in sorted(UNNEEDED))} are not needed, because all tools are declared at once. A
   deferred tool that is only a placeholder (`DeferredToolPlaceholder`) is not declared.
 - The root of a schema becomes an object: unions at the root are merged and references are resolved. `strict` is sent

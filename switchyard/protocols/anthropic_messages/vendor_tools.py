@@ -63,7 +63,7 @@ CLIENT_TOOLS: Mapping[str, tuple[str, Json]] = {
 }
 """Tools that the client runs but whose schema only the vendor's models know."""
 
-NOT_EXPRESSIBLE = frozenset({"computer"})
+NOT_EXPRESSIBLE = frozenset({"computer", "computer_toolset", "browser_toolset"})
 """Client tools that no description can explain to another vendor's model."""
 
 UNNEEDED = frozenset({"tool_search_tool_regex", "tool_search_tool_bm25"})

@@ -386,6 +386,16 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
         "tools.0",
         "tools.0: tools of type 'computer_20250124' are not supported by this upstream",
     ),
+    (
+        {"tools": [{"type": "computer_toolset_20260801"}]},
+        "tools.0",
+        "tools.0: tools of type 'computer_toolset_20260801' are not supported by this upstream",
+    ),
+    (
+        {"tools": [{"type": "browser_toolset_20260801", "configs": {"zoom": {"enabled": False}}}]},
+        "tools.0",
+        "tools.0: tools of type 'browser_toolset_20260801' are not supported by this upstream",
+    ),
     ({"tool_choice": "auto"}, "tool_choice", "tool_choice: Input should be an object"),
     (
         {"tool_choice": {"type": "some"}},

@@ -400,6 +400,14 @@ def test_claude_code_at_a_local_server() -> None:
     check_messages_request(repaired)
 
 
+def test_tools_that_the_client_runs_are_sent_to_servers_that_run_none() -> None:
+    client_tools = [{"type": f"{name}_20260801"} for name in ("computer_toolset", "browser_toolset")]
+    hosted = {"type": "code_execution_20260521", "name": "code_execution"}
+    request = body(user(text("hi")), tools=[*client_tools, TOOL, hosted])
+    repair_request("messages", request, target(hosted_web_search=False))
+    assert request["tools"] == [*client_tools, TOOL]
+
+
 # --- what messages change in mid-conversation -------------------------------------
 
 
