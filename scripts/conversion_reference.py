@@ -68,6 +68,7 @@ MEANINGS: Mapping[str, str] = {
     "logprobs": "token probabilities",
     "metadata": "metadata",
     "compact": "compaction of the conversation",
+    "compact_instructions": "instructions for the compaction",
 }
 INTERNAL = frozenset({"client", "echo", "losses", "received_at"})
 """Parts of the neutral request that no field of a client sets."""

@@ -19,7 +19,7 @@ NO_SUMMARY = broken_answer("the upstream wrote no summary of the conversation")
 
 def compaction_request(request: neutral.Request) -> neutral.Request:
     """The request for a hand-over summary, which any upstream can answer."""
-    assignment = neutral.Message("user", (neutral.Text(ASSIGNMENT),))
+    assignment = neutral.Message("user", (neutral.Text(request.compact_instructions.strip() or ASSIGNMENT),))
     return replace(
         request,
         messages=(*request.messages, assignment),

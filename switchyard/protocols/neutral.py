@@ -274,6 +274,8 @@ class Request(msgspec.Struct, frozen=True):
     metadata: Mapping[str, str] | None = None
     compact: bool = False
     """The client wants the conversation compacted: the answer must be one `Compaction` block."""
+    compact_instructions: str = ""
+    """How the client wants it summarized."""
     echo: Mapping[str, Any] = msgspec.field(default_factory=dict)
     """Request fields that the client's own protocol repeats in its answer (Responses); no other code reads them."""
     losses: tuple["Loss", ...] = ()

@@ -8,7 +8,7 @@ import pytest
 from anthropic import beta_tool
 
 from tests.bed.daemon import Daemon, settings, upstream
-from tests.bed.upstream import ScriptedUpstream, agent
+from tests.bed.upstream import ScriptedUpstream, agent, answer, say
 from tests.bed.wire import PROTOCOLS, Call, Protocol, Reply
 
 
@@ -55,6 +55,37 @@ def test_tools_that_are_added_and_removed_reach_the_upstream(
     declared = [sorted(map(str, names(one.json))) for one in server.requests]
     assert declared == ([["first"]] * 3 if passes else [["first"], ["added", "first"], ["added"]])
     assert b"added b" in server.requests[-1].body
+
+
+@pytest.mark.parametrize("protocol", ["chat", "responses"])
+@pytest.mark.parametrize("stream", [True, False])
+def test_the_conversation_is_compacted_before_the_next_turn(
+    tmp_path: Path, protocol: Protocol, stream: bool
+) -> None:
+    turns = (answer(Reply(calls=(Call("first", {"word": "a"}, "call_1"),))), say("Notes."), say("All done."))
+    with (
+        ScriptedUpstream(*turns) as server,
+        Daemon(tmp_path, settings(upstream("u", server.url, protocol))) as daemon,
+    ):
+        stops = compacted(daemon.url, stream)
+
+    assert stops == ["tool_use", "compaction", "end_turn"]
+    _, summarizing, last = (received.body for received in server.requests)
+    assert b"Be short." in summarizing and b"first a" in summarizing and b"tools" not in summarizing
+    assert b"Notes." in last and b"first a" not in last
+
+
+def compacted(url: str, stream: bool) -> list[str | None]:
+    with anthropic.Anthropic(api_key="k", base_url=url, max_retries=0) as client:
+        messages: Any = client.beta.messages
+        said = [{"role": "user", "content": "Go"}]
+        runner = messages.tool_runner(model="m", max_tokens=1000, messages=said, tools=[first], stream=stream)
+        stops = []
+        for turn in runner:
+            stops.append((turn.get_final_message() if stream else turn).stop_reason)
+            if len(stops) == 1:
+                runner.compact_before_next_turn({"type": "summarize", "instructions": "Be short."})
+        return stops
 
 
 def names(body: dict[str, list[dict[str, dict[str, str]]]]) -> list[object]:

@@ -13,6 +13,7 @@ from switchyard.protocols import neutral
 from switchyard.protocols.anthropic_messages.encode_request import text_block
 from switchyard.protocols.anthropic_messages.signatures import is_redacted, sealed
 from switchyard.protocols.anthropic_messages.wire import FABRICATED_SEARCH_ID, STOP_WORDS, arguments_of
+from switchyard.protocols.content import summary_in
 from switchyard.protocols.errors.table import error_record
 from switchyard.protocols.ids import anthropic_call_id, new_id
 from switchyard.protocols.neutral import Delta, StopReason
@@ -90,6 +91,8 @@ class StreamEncoder:
                 return [{**self._call(block), "input": arguments_of(block.arguments)}]
             case neutral.WebSearch() if self._searches_are_wanted:
                 return list(self._search_blocks(block))
+            case neutral.Compaction(payload) if (summary := summary_in(payload)) is not None:
+                return [{"type": "compaction", "content": summary}]
         return []
 
     def _thinking(self, text: str, signature: neutral.Signature | None) -> Json:
@@ -129,6 +132,8 @@ class StreamEncoder:
                 return self._call_started(block)
             case neutral.WebSearch() if self._searches_are_wanted:
                 return self._search(block)
+            case neutral.Compaction(payload) if (summary := summary_in(payload)) is not None:
+                return self._compaction(summary)
         return b""
 
     def _call_started(self, call: neutral.ToolCall) -> bytes:
@@ -220,6 +225,10 @@ class StreamEncoder:
     def _whole_block(self, block: Json) -> bytes:
         start = _record({"type": "content_block_start", "index": self._index, "content_block": block})
         return start + self._block_stop()
+
+    def _compaction(self, summary: str) -> bytes:
+        self._prepare({"type": "compaction", "content": None}, "compaction_delta", "content")
+        return self._taken_opening() + self._delta_start + quoted(summary) + DELTA_END + self._block_stop()
 
     def _search(self, search: neutral.WebSearch) -> bytes:
         use, result = self._search_blocks(search)

@@ -13,6 +13,7 @@ from switchyard.protocols.fields import (
     NO_FIELD,
     NOT_TAKEN,
     NOTHING,
+    NOWHERE_ELSE,
     Field,
     Table,
     effort,
@@ -63,6 +64,10 @@ def _servers(value: object, _: str) -> tuple[neutral.HostedTool, ...]:
     return tuple(neutral.HostedTool(MCP, server) for server in entries(value) if isinstance(server, dict))
 
 
+def _summarizes(value: object, _: str) -> bool | None:
+    return fields(value).get("type") == "summarize" or None
+
+
 def _no_thread(value: object, path: str) -> None:
     """Clients send the whole conversation once they know that this part of it is not held here."""
     given = fields(value)
@@ -102,6 +107,8 @@ FIELDS = Table(
     ),
     Field("", "include_usage", note="always sent"),
     Field("", "compact", note="a summary is requested in words"),
+    Field("compaction", "compact", _summarizes, unknown=NOWHERE_ELSE),
+    Field("compaction.instructions", "compact_instructions", word),
     Field("thread", decode=_no_thread, loss="no conversation is held here; send all messages"),
     Field("cache_control", note="cache marks are set again"),
     *(Field("", name, loss=NO_FIELD) for name in ABSENT),

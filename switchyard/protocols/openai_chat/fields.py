@@ -164,4 +164,5 @@ FIELDS = Table(
     Field("metadata", "metadata", members),
     Field("", "metadata", loss="nothing is stored"),
     Field("", "compact", note="a summary is requested in words"),
+    Field("", "compact_instructions", note="in these words"),
 )

@@ -98,6 +98,7 @@ FIELDS = Table(
     Field("", "stop", note="watched for in the answer"),
     Field("", "include_usage", note="always sent"),
     Field("input", "compact", note="an item `compaction_trigger`"),
+    Field("", "compact_instructions", note="in these words"),
     Field("stream", "stream", flag),
     Field("tools", "tools"),
     Field("tools", "hosted_tools"),
