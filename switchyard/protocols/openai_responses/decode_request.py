@@ -161,8 +161,12 @@ def _web_search(given: Json) -> neutral.HostedTool:
         "blocked_domains": filters.get("blocked_domains"),
         "user_location": {name: value for name, value in location.items() if name != "type" and value},
         "search_context_size": given.get("search_context_size"),
+        "search_content_types": given.get("search_content_types"),
     }
-    return neutral.HostedTool(WEB_SEARCH, {name: value for name, value in options.items() if value})
+    wanted = {name: value for name, value in options.items() if value}
+    if given.get("external_web_access") is False:
+        wanted["external_web_access"] = False
+    return neutral.HostedTool(WEB_SEARCH, wanted)
 
 
 @dataclass(slots=True)

@@ -39,7 +39,8 @@ from switchyard.protocols.tools.schema import Function, fits_strict
 from switchyard.protocols.wire import Json, entries, fields, joined, parsed
 
 MIN_OUTPUT_TOKENS = 16
-SEARCH_OPTIONS = ("allowed_domains", "user_location", "search_context_size")
+PLAIN_OPTIONS = ("search_context_size", "search_content_types", "external_web_access")
+SEARCH_OPTIONS = ("allowed_domains", "user_location", *PLAIN_OPTIONS)
 
 
 def encode_request(
@@ -169,9 +170,7 @@ def _web_search(search: neutral.HostedTool) -> Json:
         item["filters"] = {"allowed_domains": options["allowed_domains"]}
     if options.get("user_location"):
         item["user_location"] = {"type": "approximate", **options["user_location"]}
-    if options.get("search_context_size"):
-        item["search_context_size"] = options["search_context_size"]
-    return item
+    return item | {name: options[name] for name in PLAIN_OPTIONS if name in options}
 
 
 def _choice(request: neutral.Request, offer: Offer, native: bool) -> str | Json | None:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from switchyard.protocols import carrier, neutral
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import BadRequest, SentRequest, Target
+from switchyard.protocols.codecs import CODECS
 from switchyard.protocols.content import SUMMARY_HEADING
 from switchyard.protocols.neutral import (
     Document,
@@ -443,8 +444,35 @@ def test_hosted_search_is_decoded() -> None:
         "user_location": {"type": "approximate", "city": "Oslo", "region": None},
         "search_context_size": "low",
     }
-    options = {"allowed_domains": ["x.org"], "user_location": {"city": "Oslo"}, "search_context_size": "low"}
+    options = {
+        "allowed_domains": ["x.org"],
+        "user_location": {"city": "Oslo"},
+        "search_context_size": "low",
+        "external_web_access": False,
+    }
     assert read(tools=[search]).hosted_tools == (HostedTool("web_search", options),)
+
+
+CACHED = {"type": "web_search", "external_web_access": False, "search_content_types": ["text", "image"]}
+
+
+@pytest.mark.parametrize(
+    ("search", "lost"),
+    [
+        (CACHED, ["web_search.search_content_types", "web_search.external_web_access"]),
+        ({"type": "web_search", "external_web_access": False}, ["web_search.external_web_access"]),
+        ({"type": "web_search", "external_web_access": True}, []),
+        ({"type": "web_search"}, []),
+    ],
+)
+def test_a_search_of_the_cache_is_not_made_a_live_one_silently(
+    search: dict[str, Any], lost: list[str]
+) -> None:
+    request = read(tools=[search])
+    live = CODECS["messages"].encode_request(request, Target("up", ISSUER, Capabilities()))
+    assert [loss.field for loss in live.losses] == lost
+    own = body_of(write(request))
+    assert own["tools"] == [{name: value for name, value in search.items() if value is not True}]
 
 
 CHOICES: list[tuple[Any, ToolChoice]] = [
