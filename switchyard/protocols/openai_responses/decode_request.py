@@ -316,6 +316,11 @@ class Conversation:
         else:
             self._append("user", summary_turn(summary))
 
+    def _context_compaction(self, item: Json, path: str) -> None:
+        """Codex also marks with it where it has compacted the conversation itself."""
+        if text(item.get("encrypted_content")):
+            self._compaction(item, path)
+
     def _update(self, item: Json, _: str) -> None:
         self.updates.append(item)
 
@@ -337,6 +342,7 @@ ITEMS: Mapping[str, Callable[[Conversation, Json, str], None]] = {
     "web_search_call": Conversation._web_search,
     "compaction": Conversation._compaction,
     "compaction_summary": Conversation._compaction,
+    "context_compaction": Conversation._context_compaction,
     "compaction_trigger": Conversation._trigger,
     UPDATE: Conversation._update,
     "item_reference": Conversation._reference,

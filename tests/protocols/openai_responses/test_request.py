@@ -13,6 +13,7 @@ from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import BadRequest, SentRequest, Target
 from switchyard.protocols.codecs import CODECS
 from switchyard.protocols.content import SUMMARY_HEADING
+from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import (
     Document,
     HostedTool,
@@ -559,6 +560,21 @@ def test_settings_are_decoded() -> None:
 
 def test_reasoning_can_be_turned_off() -> None:
     assert read(reasoning={"effort": "none"}).reasoning == Reasoning("none", enabled=False)
+
+
+@pytest.mark.parametrize("type", ["compaction", "compaction_summary", "context_compaction"])
+@pytest.mark.parametrize("upstream", ["messages", "chat"])
+def test_no_other_service_goes_on_without_what_only_its_own_can_read(
+    type: str, upstream: ProtocolName
+) -> None:
+    request = read(input=[{"type": type, "encrypted_content": "opaque"}, user("hi")])
+    with pytest.raises(BadRequest, match="only be read by the upstream that compacted it"):
+        CODECS[upstream].encode_request(request, Target("up", ISSUER, Capabilities()))
+
+
+def test_a_mark_of_a_compaction_holds_nothing() -> None:
+    request = read(input=[user("hi"), {"type": "context_compaction"}, user("go on")])
+    assert request.messages == (Message("user", (Text("hi"), Text("go on"))),) and not request.losses
 
 
 def test_a_compaction_trigger_is_a_wish() -> None:
