@@ -30,6 +30,7 @@ from switchyard.protocols.openai import decode_format, encode_schema
 from switchyard.protocols.wire import Json, text
 
 NO_STATE = "no conversation is stored here; send all items in `input`"
+NO_BACKGROUND = "no answer is kept here until it is fetched; send the request without it"
 NOT_KNOWN = "no such answer is remembered here; send all items in `input`"
 SERVICE_ONLY = "only the service itself can do this"
 ECHO_DEFAULTS: Json = {
@@ -67,6 +68,11 @@ def _no_previous(value: object, path: str) -> None:
 def _no_state(value: object, path: str) -> None:
     if value not in NOTHING:
         raise BadRequest(f"{path}: not supported: {NO_STATE}", path, "unsupported_parameter")
+
+
+def _no_background(value: object, path: str) -> None:
+    if value not in NOTHING:
+        raise BadRequest(f"{path}: not supported: {NO_BACKGROUND}", path, "unsupported_parameter")
 
 
 def _reasoning(value: object, path: str) -> neutral.Reasoning:
@@ -116,7 +122,8 @@ FIELDS = Table(
     Field("service_tier", "service_tier", word, same, needs="openai_extras", loss=NOT_TAKEN, idle=("auto",)),
     Field("metadata", "metadata", members, same, needs="openai_extras", loss=NOT_TAKEN),
     Field("previous_response_id", decode=_no_previous, loss=NOT_KNOWN),
-    *(Field(name, decode=_no_state, loss=NO_STATE) for name in ("conversation", "prompt", "background")),
+    *(Field(name, decode=_no_state, loss=NO_STATE) for name in ("conversation", "prompt")),
+    Field("background", decode=_no_background, loss=NO_BACKGROUND),
     *(
         Field(name, loss=SERVICE_ONLY)
         for name in ("top_logprobs", "max_tool_calls", "moderation", "context_management")

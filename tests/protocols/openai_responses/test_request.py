@@ -562,6 +562,19 @@ def test_reasoning_can_be_turned_off() -> None:
     assert read(reasoning={"effort": "none"}).reasoning == Reasoning("none", enabled=False)
 
 
+@pytest.mark.parametrize(
+    ("fields", "remedy"),
+    [
+        ({"background": True}, "without it"),
+        ({"conversation": "c"}, "send all items in `input`"),
+        ({"prompt": {"id": "p"}}, "send all items in `input`"),
+    ],
+)
+def test_a_refused_field_has_its_remedy(fields: dict[str, Any], remedy: str) -> None:
+    with pytest.raises(BadRequest, match=remedy):
+        read(**fields)
+
+
 @pytest.mark.parametrize("type", ["compaction", "compaction_summary", "context_compaction"])
 @pytest.mark.parametrize("upstream", ["messages", "chat"])
 def test_no_other_service_goes_on_without_what_only_its_own_can_read(
