@@ -25,6 +25,7 @@ from switchyard.logs import Logs
 from switchyard.memory import return_memory, tune_allocator
 from switchyard.protocols.late_pattern import compile_all
 from switchyard.store.files import (
+    REMEDIES,
     NotAFile,
     ensure_folder,
     make_private,
@@ -105,15 +106,19 @@ def _prepared_folder(options: Options) -> SettingsFile:
 
 
 def _folder_problem(folder: Path, error: OSError) -> str:
-    why = error.strerror or str(error)
     if isinstance(error, NotAFile):
-        return f"{error.filename} is {why}."
+        return f"{error.filename} is {error.strerror}."
+    if error.errno in REMEDIES:
+        return f"the data folder {folder} cannot be used, {REMEDIES[error.errno]}."
+    why = error.strerror or str(error)
     return f"the data folder {folder} cannot be used ({why}); correct its permissions or choose another with --data."
 
 
 def _load(settings_file: SettingsFile) -> None:
     try:
         settings_file.load()
+    except OSError as error:
+        raise CannotServe(_folder_problem(settings_file.folder, error)) from None
     except SettingsError as error:
         lines = "\n  ".join((*error.lines(), settings_file.earlier_versions)).rstrip()
         raise CannotServe(

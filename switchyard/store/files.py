@@ -24,6 +24,16 @@ KINDS = {
     stat.S_IFDIR: "a folder",
 }
 
+NO_PERMISSION = "no permission to write the folder: change its owner or permissions"
+REMEDIES = {
+    errno.ENOSPC: "the disk is full: free some space",
+    errno.EDQUOT: "the disk quota is used up: free some space",
+    errno.EROFS: "the folder is read-only: make it writable or choose another one with --data",
+    errno.EACCES: NO_PERMISSION,
+    errno.EPERM: NO_PERMISSION,
+}
+"""of a data folder that cannot be written"""
+
 
 class NotAFile(OSError):
     """A pipe would be read forever and a device without end; `strerror` says what is in the place of the file."""
@@ -40,6 +50,11 @@ def refuse_others(path: Path) -> None:
     with suppress(FileNotFoundError):
         if kind := KINDS.get(stat.S_IFMT(path.stat().st_mode)):
             raise NotAFile(errno.EINVAL, f"{kind} instead of a file; remove it", str(path))
+
+
+def remedy_of(error: OSError) -> str:
+    """Why the data folder could not be written, with the remedy if it is known."""
+    return REMEDIES.get(error.errno or 0, error.strerror or str(error) or type(error).__name__)
 
 
 def read_or_none(path: Path) -> bytes | None:

@@ -5,7 +5,6 @@ writes the lines; while it refuses them, they wait in a bounded queue and are wr
 """
 
 import asyncio
-import errno
 import os
 import re
 import time
@@ -18,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from switchyard.plural import plural
-from switchyard.store.files import NotAFile, ensure_folder, is_in_place, open_file
+from switchyard.store.files import NotAFile, ensure_folder, is_in_place, open_file, remedy_of
 from switchyard.store.journal_line import Line, decode_line
 
 Position = dict[str, int]
@@ -34,14 +33,6 @@ READ_BYTES = 256 * 1024
 MAX_READ_LINE = 1024 * 1024
 MONTH_FILE = re.compile(r"\d{4}-\d\d\.jsonl")
 APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-
-REMEDIES = {
-    errno.ENOSPC: "the disk is full: free some space",
-    errno.EDQUOT: "the disk quota is used up: free some space",
-    errno.EROFS: "the folder is read-only: make it writable or choose another one with --data",
-    errno.EACCES: "no permission to write the folder: change its owner or permissions",
-    errno.EPERM: "no permission to write the folder: change its owner or permissions",
-}
 
 
 @dataclass(slots=True)
@@ -183,7 +174,7 @@ class Journal:
         if done.error is None:
             self.fault = ""
             return
-        remedy = REMEDIES.get(done.error.errno or 0, done.error.strerror or type(done.error).__name__)
+        remedy = remedy_of(done.error)
         if isinstance(done.error, NotAFile):
             remedy = f"{Path(done.error.filename).name} is {remedy}"
         self.fault = (

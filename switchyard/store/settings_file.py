@@ -37,6 +37,7 @@ POLL_SECONDS = 2.0
 SETTLE_SECONDS = 0.15
 SETTLE_TRIES = 4
 NOT_KEPT = "An earlier version of the file is not in its history"
+WITHOUT_SCHEMA = "editors cannot complete the fields of the settings"
 MISSING = Fault("$", "the settings file", "no file of that name; the last good settings stay in use")
 
 Signature = tuple[str, int, int, int]
@@ -75,29 +76,28 @@ class SettingsFile:
         self._announce: Callable[[], None] = _nothing
 
     def load(self, create: bool = True) -> None:
-        """Read the file, after writing the initial one on a first start. Raises SettingsError."""
+        """Read the file, after writing the initial one on a first start.
+
+        Raises SettingsError, and OSError if the initial one cannot be written.
+        """
         try:
             if create:
                 ensure_folder(self.folder)
-                self._write_schema()
-            content = read_or_none(self.path)
-            is_new = content is None
-            if content is None and create:
-                content = encode_document(default_document())
-                write_whole(self.path, content)
-            if create:
                 make_private(target_of(self.path))
+            content = read_or_none(self.path)
         except OSError as error:
-            place = error.filename or str(self.path)
-            raise SettingsError(
-                (Fault(str(place), "a file that can be read", error.strerror or str(error)),)
-            ) from None
-        if content is None:
+            raise SettingsError(_faults_of(error, Path(error.filename or self.path))) from None
+        if content is None and not create:
             raise SettingsError((Fault(str(self.path), "a settings file", "no file"),))
+        notes = self._write_schema() if create else ()
+        if content is None:
+            content = encode_document(default_document())
+            write_whole(self.path, content)
+            if self.history():
+                notes += (f"The file was missing and was created anew. {self.earlier_versions}",)
         self.disk_revision = revision_of(content)
         self._adopt(content)
-        if is_new and self.history():
-            self.warnings += (f"The file was missing and was created anew. {self.earlier_versions}",)
+        self.warnings += notes
 
     @property
     def earlier_versions(self) -> str:
@@ -273,11 +273,15 @@ class SettingsFile:
     def _version_path(self, id: str) -> Path:
         return self.folder / HISTORY / f"{id}.json"
 
-    def _write_schema(self) -> None:
-        schema = encode_document(json_schema())
-        path = self.folder / SCHEMA_NAME
-        if read_or_none(path) != schema:
-            write_whole(path, schema)
+    def _write_schema(self) -> tuple[str, ...]:
+        """For editors only: the daemon serves without it. Returns the problem, if there is one."""
+        schema, path = encode_document(json_schema()), self.folder / SCHEMA_NAME
+        try:
+            if read_or_none(path) != schema:
+                write_whole(path, schema)
+        except OSError as error:
+            return (f"{path} cannot be written ({error.strerror or error}); {WITHOUT_SCHEMA}.",)
+        return ()
 
     # --- watching -------------------------------------------------------------
 

@@ -61,6 +61,19 @@ def test_a_full_disk_stops_no_request_and_loses_no_line(tmp_path: Path, server: 
         wait_until(lambda: "logged-again" in daemon.log(), "the log")
 
 
+def test_a_first_start_on_a_full_disk_names_the_folder_and_not_the_settings(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))  # its process inherits it
+    try:
+        code, said = daemon.command()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert code == 1
+    assert said.startswith(f"Switchyard cannot start: the data folder {daemon.data} cannot be used (")
+    assert len(said.splitlines()) == 1
+
+
 def test_an_edit_of_the_file_takes_full_effect_although_the_disk_is_full(tmp_path: Path) -> None:
     with ScriptedUpstream(status(401), say("Served")) as first, ScriptedUpstream(say("Spare")) as spare:
         entries = upstream("a", first.url), upstream("b", spare.url)

@@ -42,7 +42,7 @@ def prepare() -> None:
     """Call it once: what would reach out of the simulation is replaced."""
     for holder, name, instead in (
         (switchyard.store.settings_file, "_events", _polled),
-        (SettingsFile, "_write_schema", lambda self: None),
+        (SettingsFile, "_write_schema", lambda self: ()),
         (switchyard.http1.transport, "has_address", lambda local: not _world.network.is_down),
         (credentials, "look_up", lambda name: name),
         (switchyard.serve, "TICK_SECONDS", 5.0),

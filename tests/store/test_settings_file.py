@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import resource
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,17 @@ def opened(folder: Path, content: dict[str, Any] | bytes | None = None) -> Setti
 
 def names_of(file: SettingsFile) -> list[str]:
     return [upstream.name for upstream in file.settings.upstreams]
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Files can be created and removed, but nothing can be written to them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 # --- loading ------------------------------------------------------------------
@@ -134,6 +147,35 @@ def test_an_unusable_folder_is_an_error_too(tmp_path: Path) -> None:
     (tmp_path / "data").write_bytes(b"")
     with pytest.raises(SettingsError, match="data: expected a file that can be read"):
         SettingsFile(tmp_path / "data").load()
+
+
+@pytest.mark.parametrize("schema", [b"{}", None], ids=["that of an older version", "missing"])
+def test_on_a_full_disk_the_settings_are_loaded_without_their_schema(
+    tmp_path: Path, schema: bytes | None
+) -> None:
+    path = tmp_path / "all_configs.schema.json"
+    if schema is not None:
+        path.write_bytes(schema)
+    (tmp_path / "all_configs.json").write_bytes(encode_document(document("a")))
+    with full_disk():
+        file = opened(tmp_path)
+    assert names_of(file) == ["a"]
+    assert file.warnings == (
+        f"{path} cannot be written (File too large); editors cannot complete the fields of the settings.",
+    )
+
+
+def test_a_folder_in_the_place_of_the_schema_stops_no_start(tmp_path: Path) -> None:
+    (tmp_path / "all_configs.schema.json").mkdir()
+    file = opened(tmp_path, document("a"))
+    assert names_of(file) == ["a"]
+    assert "a folder instead of a file; remove it" in file.warnings[0]
+
+
+def test_a_first_start_on_a_full_disk_is_no_error_of_the_settings(tmp_path: Path) -> None:
+    with full_disk(), pytest.raises(OSError, match="File too large"):
+        SettingsFile(tmp_path / "data").load()
+    assert not (tmp_path / "data" / "all_configs.json").exists()
 
 
 def test_the_legacy_file_is_understood_and_not_rewritten(tmp_path: Path) -> None:
