@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from switchyard.clients.edits import Record
-from switchyard.store.files import PRIVATE_FILE, is_open, read_or_none, target_of, write_whole
+from switchyard.store.files import PRIVATE_FILE, free_name, is_open, read_or_none, target_of, write_whole
 
 RECORD_SUFFIX = ".switchyard-undo.json"
 KEPT_BACKUPS = 20
@@ -92,7 +92,7 @@ def apply(plan: Plan, stamp: str) -> tuple[Path, ...]:
     backups = []
     for change in plan.changes:
         if change.before not in (None, change.after) and not change.ours:
-            backups.append(_free_name(change.path, stamp))
+            backups.append(free_name(change.path.with_name(f"{change.path.name}.backup-{stamp}")))
             write_whole(backups[-1], change.before)
             _drop_old_backups(change.path)
         if change.after is None:
@@ -152,15 +152,6 @@ def _drop_old_backups(path: Path) -> None:
         # one that cannot be removed does no harm
         with suppress(OSError):
             backup.unlink()
-
-
-def _free_name(path: Path, stamp: str) -> Path:
-    backup = path.with_name(f"{path.name}.backup-{stamp}")
-    number = 1
-    while backup.exists():
-        number += 1
-        backup = path.with_name(f"{path.name}.backup-{stamp}-{number}")
-    return backup
 
 
 def _lines(content: bytes | None) -> list[str]:

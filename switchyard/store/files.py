@@ -142,13 +142,18 @@ def make_private(path: Path, mode: int = PRIVATE_FILE) -> None:
 def set_aside(path: Path, timestamp: str) -> Path:
     """Rename an unusable file to `name.bad-<timestamp>`; returns the new path."""
     path = target_of(path)
-    aside = path.with_name(f"{path.name}.bad-{timestamp}")
-    number = 1
-    while aside.exists():
-        number += 1
-        aside = path.with_name(f"{path.name}.bad-{timestamp}-{number}")
+    aside = free_name(path.with_name(f"{path.name}.bad-{timestamp}"))
     os.rename(path, aside)
     return aside
+
+
+def free_name(path: Path, suffix: str = "") -> Path:
+    """The path with the suffix, and with a number before it if that name is taken."""
+    found, number = path.with_name(path.name + suffix), 1
+    while found.exists():
+        number += 1
+        found = path.with_name(f"{path.name}-{number}{suffix}")
+    return found
 
 
 def _mode_of(path: Path) -> int:

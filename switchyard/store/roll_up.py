@@ -14,7 +14,7 @@ import msgspec
 
 from switchyard.store.cell import Day
 from switchyard.store.cell_view import brief, shown, shown_by, shown_cost, summary
-from switchyard.store.files import read_or_none, set_aside, write_pieces
+from switchyard.store.files import free_name, read_or_none, set_aside, write_pieces
 from switchyard.store.journal import Batch, Journal, Position
 from switchyard.store.journal_line import RESET, reset_line, write_line
 from switchyard.store.local_time import is_day, notice_zone_change
@@ -126,8 +126,10 @@ class RollUp:
         if self._behind is not None:
             return None
         now = self._now()
-        copy = self._path.with_name(f"token_stats.before-{self._timestamp(now)}.json")
+        # two resets within a second: the second one must not replace the totals of the first
+        stem = self._path.with_name(f"token_stats.before-{self._timestamp(now)}")
         async with self._saving:
+            copy = free_name(stem, ".json")
             pieces = await self._pieces()
             try:
                 await asyncio.to_thread(write_pieces, copy, pieces)

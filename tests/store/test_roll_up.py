@@ -368,6 +368,38 @@ def test_a_reset_keeps_a_copy_and_starts_from_now(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize(
+    "later",
+    [
+        pytest.param((0.0, 0.4), id="within a second"),
+        pytest.param((0.0, 3600.0), id="an hour later, when the clocks go back by one"),
+        pytest.param((0.0, 7.0, 0.0), id="with the clock set back"),
+    ],
+)
+def test_a_reset_never_replaces_the_copy_of_another(tmp_path: Path, later: tuple[float, ...]) -> None:
+    first = datetime(2026, 10, 25, 0, 30, tzinfo=UTC).timestamp()
+    clock = [first]
+    zone = ZoneInfo("Europe/Berlin")
+
+    async def scenario() -> None:
+        journal = Journal(tmp_path)
+        kept = RollUp(tmp_path, journal, lambda: clock[0], zone)
+        copies = {}
+        for number, seconds in enumerate(later, 1):
+            clock[0] = first + seconds
+            for _ in range(number):
+                line = a_line(clock[0])
+                kept.statistics.add(line)
+                await journal.append(write_line(line), line.month)
+            copy = await kept.reset()
+            assert copy is not None
+            copies[copy] = number
+        found = {copy: msgspec.json.decode(copy.read_bytes())["summary"]["total_requests"] for copy in copies}
+        assert found == copies and len(copies) == len(later)
+
+    asyncio.run(scenario())
+
+
 def test_a_reset_waits_until_the_disk_has_the_lines_of_before(tmp_path: Path) -> None:
     async def scenario() -> None:
         (tmp_path / "usage").write_bytes(b"in the way")
