@@ -29,6 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     command = getattr(arguments, "command", None)
     try:
         _check_data_folder(arguments)
+        arguments.host = _plain_host(arguments)
         if command is not None:
             return int(COMMANDS[command].run(arguments))
         return _served(arguments)
@@ -98,12 +99,24 @@ def daemon_flags() -> tuple[tuple[str, str, str, str], ...]:
 
 def _check_data_folder(arguments: argparse.Namespace) -> None:
     """A mistyped path must not create a new folder with settings that you do not find again."""
+    if not arguments.data.strip():
+        # it would be the working folder, which would be closed to other users
+        raise CommandFailed("--data is empty; give the path of a folder, or leave the flag out.")
     data = Path(arguments.data)
     if data != default_data_folder() and is_missing(data.parent):
         raise CommandFailed(
             f"The data folder {data} cannot be created, because {data.parent} does not exist; "
             "correct --data (or SWITCHYARD_DATA), or create that folder."
         )
+
+
+def _plain_host(arguments: argparse.Namespace) -> str:
+    """Without the brackets that an IPv6 address has in a URL, in lower case. Raises CommandFailed."""
+    host = str(arguments.host).strip().lower()
+    host = host.removeprefix("[").removesuffix("]")
+    if not host:
+        raise CommandFailed("--host is empty; give an address such as 127.0.0.1, or leave the flag out.")
+    return host
 
 
 def _served(arguments: argparse.Namespace) -> int:

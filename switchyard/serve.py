@@ -51,6 +51,10 @@ SWITCH_SECONDS = 0.001
 """the longest time that a thread converting a large body delays the streams"""
 
 
+CLIENT_NAMES = {"127.0.0.1": "localhost", "0.0.0.0": "localhost", "::": "::1"}
+"""the name for clients on this machine, where that is not the address to listen on; localhost may have no IPv6"""
+
+
 class CannotServe(Exception):
     """One sentence with the remedy."""
 
@@ -74,7 +78,7 @@ class Options(msgspec.Struct, frozen=True):
     @property
     def url(self) -> str:
         """The address for clients."""
-        name = "localhost" if is_loopback(self.host) or self.host in ("0.0.0.0", "::") else self.host
+        name = CLIENT_NAMES.get(self.host, self.host)
         return f"{self.scheme}://{f'[{name}]' if ':' in name else name}:{self.port}"
 
 
@@ -314,8 +318,10 @@ def tune_interpreter() -> None:
 
 def _bind(options: Options) -> list[socket.socket]:
     """The sockets to listen on: on loopback both families, as `localhost` may mean either."""
-    sockets = [_socket(options.host, options.port)]
-    if options.host in ("127.0.0.1", "localhost") and socket.has_ipv6:
+    if options.host not in ("127.0.0.1", "localhost"):
+        return [_socket(options.host, options.port)]
+    sockets = [_socket("127.0.0.1", options.port)]
+    if socket.has_ipv6:
         try:
             sockets.append(_socket("::1", options.port))
         except PortTaken:

@@ -61,7 +61,9 @@ def port_of(arguments: argparse.Namespace) -> int:
     """Raises CommandFailed."""
     port = str(arguments.port)
     if not (port.isdecimal() and len(port) < 10 and 0 < int(port) < 65536):
-        raise CommandFailed(f"--port {port!r} is not a port; give a number from 1 to 65535.")
+        raise CommandFailed(
+            f"--port (or SWITCHYARD_PORT) {port!r} is not a port; give a number from 1 to 65535."
+        )
     return int(port)
 
 

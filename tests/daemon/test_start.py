@@ -118,6 +118,31 @@ def test_localhost_is_served_on_both_families(tmp_path: Path) -> None:
                 assert host == "::1" and not has_ipv6_loopback()
 
 
+@pytest.mark.parametrize(
+    ("host", "named"),
+    [
+        ("LocalHost", "localhost"),
+        (" 127.0.0.1 ", "localhost"),
+        ("[::1]", "[::1]"),
+        ("::1", "[::1]"),
+        *([("127.0.0.2", "127.0.0.2")] if sys.platform != "darwin" else []),
+    ],
+)
+def test_the_banner_names_an_address_that_answers_however_the_host_is_written(
+    tmp_path: Path, host: str, named: str
+) -> None:
+    if named == "[::1]" and not has_ipv6_loopback():
+        return
+    daemon = Daemon(tmp_path, settings())
+    daemon.start("--host", host, wait=False)
+    address = f"http://{named}:{daemon.port}"
+    try:
+        wait_until(lambda: answers(address), "the daemon")
+        wait_until(lambda: f"ANTHROPIC_BASE_URL={address}/api" in daemon.output, "the banner")
+    finally:
+        daemon.stop()
+
+
 def has_ipv6_loopback() -> bool:
     try:
         with socket.socket(socket.AF_INET6) as probe:
@@ -221,6 +246,10 @@ def test_a_data_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
         (("--port", "²"), "--port"),
         (("--port", "9" * 5000), "--port"),
         (("--host", "203.0.113.7"), "client_keys"),
+        (("--host", ""), "--host is empty"),
+        (("--host", "[]"), "--host is empty"),
+        (("--data", ""), "--data is empty"),
+        (("--data", " ", "check"), "--data is empty"),
         (("--cert", "missing.pem"), "--cert-key"),
         (("--cert", "missing.pem", "--cert-key", "missing.key"), "missing.pem"),
     ],
