@@ -5,6 +5,7 @@
       ├ InvalidHeader         the request is not expressible in HTTP/1.1
       ├ ConnectTimeout        no connection in time
       ├ ConnectFailed         no connection, or TLS failed
+      │   └ TlsUnusable       ... because of the files for TLS
       ├ ProxyRefused          the proxy opened no tunnel
       ├ NotHttp               the server sent something else than HTTP/1.1, or more than the limits allow
       └ ConnectionBroken      the connection ended before the end of the answer
@@ -34,6 +35,10 @@ class ConnectTimeout(Http1Error):
 
 
 class ConnectFailed(Http1Error):
+    pass
+
+
+class TlsUnusable(ConnectFailed):
     pass
 
 

@@ -11,7 +11,7 @@ import certifi
 import msgspec
 import truststore
 
-from switchyard.http1.errors import ConnectFailed, in_words
+from switchyard.http1.errors import TlsUnusable, in_words
 
 SYSTEM_STORES = (
     "/etc/ssl/cert.pem",
@@ -71,7 +71,7 @@ def keep_session(transport: asyncio.BaseTransport) -> None:
 
 
 def tls_context(files: TlsFiles = NO_FILES) -> ssl.SSLContext:
-    """Made at the first use, as it takes 20 ms, and again when a file has changed. Raises ConnectFailed."""
+    """Made at the first use, as it takes 20 ms, and again when a file has changed. Raises TlsUnusable."""
     changed = tuple(_changed_at(name, path) for name, path in _named(files))
     return _tls_context(files, changed)
 
@@ -110,15 +110,15 @@ def _changed_at(name: str, path: str) -> float:
     try:
         return os.stat(path).st_mtime
     except OSError as error:
-        raise ConnectFailed(f"{name}: {in_words(error)}") from error
+        raise TlsUnusable(f"{name}: {in_words(error)}") from error
 
 
 def _load(name: str, load: Callable[[], None]) -> None:
     try:
         load()
     except ssl.SSLError as error:
-        raise ConnectFailed(
+        raise TlsUnusable(
             f"{name} cannot be used: {error.reason or 'no certificate in PEM format'}"
         ) from error
     except OSError as error:
-        raise ConnectFailed(f"{name}: {in_words(error)}") from error
+        raise TlsUnusable(f"{name}: {in_words(error)}") from error

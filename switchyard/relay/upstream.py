@@ -28,6 +28,7 @@ from switchyard.http1.errors import (
     Unanswered,
     in_words,
 )
+from switchyard.http1.errors import TlsUnusable as TlsUnusable
 from switchyard.http1.request import target_of
 from switchyard.http1.tls import TlsFiles, tls_context
 from switchyard.http1.transport import Http1Transport
@@ -270,9 +271,6 @@ def import_for(url: str, proxy: str) -> None:
             target_of(url)
 
 
-TlsUnusable = ConnectFailed
-
-
 def tls_context_of(tls: Tls) -> ssl.SSLContext:
     """For connections to an upstream with these settings, where ~ is the user's folder. Reads files.
 
@@ -319,7 +317,8 @@ def _as_failure(error: Exception) -> Failure | None:
 def _cause(error: Exception) -> FailureCause:
     below: BaseException | None = error
     while below is not None:
-        if isinstance(below, ssl.SSLError) and below.reason in TLS_MISMATCHES:
+        is_mismatch = isinstance(below, ssl.SSLError) and below.reason in TLS_MISMATCHES
+        if is_mismatch or isinstance(below, TlsUnusable):
             return "tls"
         if isinstance(below, socket.gaierror):
             # a machine without a network returns EAI_AGAIN

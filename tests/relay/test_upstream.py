@@ -12,6 +12,7 @@ import pytest
 from switchyard.exchange import FailureKind
 from switchyard.relay.failures import AttemptFailed
 from switchyard.relay.upstream import Call, Reply, Wire
+from switchyard.settings import Tls
 from tests.bed.raw_server import RawServer, Script, Talk, answers, answers_and_closes, ok
 from tests.bed.upstream import closed_port
 
@@ -128,6 +129,29 @@ def test_what_cannot_be_reached_or_sent_is_reported_without_addresses_or_secrets
     call: Call, kind: FailureKind, text: str
 ) -> None:
     assert on_the_wire(lambda wire: failure_of(wire, call)) == (kind, text)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        Tls(ca="/no/such/ca.pem"),
+        Tls(ca="{folder}/empty.pem"),
+        Tls(cert="{folder}/empty.pem"),
+        Tls(cert="/no/such/cert.pem", key="/no/such/key.pem"),
+    ],
+)
+def test_files_for_tls_that_cannot_be_used_are_a_lasting_failure(tmp_path: Path, files: Tls) -> None:
+    (tmp_path / "empty.pem").write_bytes(b"")
+    ca, cert, key = (one.replace("{folder}", str(tmp_path)) for one in (files.ca, files.cert, files.key))
+
+    async def work(wire: Wire) -> str:
+        async with RawServer(answers(ok(b"hello"))) as server:
+            url = server.url.replace("http:", "https:")
+            with pytest.raises(AttemptFailed) as caught:
+                await wire.send(Call(url, [], b"{}", 5, tls=Tls(ca=ca, cert=cert, key=key)))
+        return caught.value.failure.cause
+
+    assert on_the_wire(work) == "tls"
 
 
 def test_a_reset_within_the_body_is_reported() -> None:
