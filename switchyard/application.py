@@ -77,6 +77,7 @@ class Application:
         dashboard: str = "http://localhost:5101/",
         own_names: frozenset[str] = frozenset(),
         admin_token: str = "",
+        listening: Collection[tuple[str, int]] = (),
     ) -> None:
         self.folder = folder
         self.dashboard = dashboard
@@ -95,7 +96,7 @@ class Application:
         self.codecs = CODECS
         self.slots = SlotQueue(self.limits, steady_seconds)
         self.wire = SimulatingWire(
-            Wire(lambda scope, receive, send: self._demo(scope, receive, send)), steady_seconds
+            Wire(lambda scope, receive, send: self._demo(scope, receive, send), listening), steady_seconds
         )
         self.hold = Hold(time.perf_counter)
         self.dependencies = Dependencies(

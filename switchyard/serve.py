@@ -170,6 +170,7 @@ def _run(options: Options, settings_file: SettingsFile, token: str) -> int:
         dashboard=f"{options.url}/",
         own_names=own_names,
         admin_token=token,
+        listening=[one.getsockname()[:2] for one in sockets],
     )
     # if standard output is not a terminal, it may be a log that others can read
     shown = token if sys.stdout.isatty() or not token else f"(see {options.data / 'admin_token'})"

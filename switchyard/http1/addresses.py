@@ -7,8 +7,9 @@ import asyncio
 import errno
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
+from ipaddress import ip_address
 from itertools import chain, zip_longest
 from typing import TypeVar
 
@@ -51,6 +52,21 @@ def has_address(local: tuple[str, int] | tuple[str, int, int, int]) -> bool:
     except OSError as error:
         return error.errno != errno.EADDRNOTAVAIL
     return True
+
+
+def leads_back(transport: asyncio.BaseTransport, listening: Collection[Address]) -> bool:
+    """True if the other end of the connection is one of the addresses on which this program listens."""
+    peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+    return bool(peer and local) and any(
+        port == peer[1] and (host == peer[0] or _is_any_of_this_machine(host, peer[0], local[0]))
+        for host, port in listening
+    )
+
+
+def _is_any_of_this_machine(listening: str, peer: str, local: str) -> bool:
+    if listening not in ("0.0.0.0", "::") or (":" in listening) != (":" in peer):
+        return False
+    return peer == local or ip_address(peer).is_loopback
 
 
 def _is_literal(family: socket.AddressFamily, host: str) -> bool:

@@ -6,6 +6,7 @@
       ├ ConnectTimeout        no connection in time
       ├ ConnectFailed         no connection, or TLS failed
       │   └ TlsUnusable       ... because of the files for TLS
+      ├ OwnAddress            the connection leads back to this program
       ├ ProxyRefused          the proxy opened no tunnel
       ├ NotHttp               the server sent something else than HTTP/1.1, or more than the limits allow
       └ ConnectionBroken      the connection ended before the end of the answer
@@ -39,6 +40,10 @@ class ConnectFailed(Http1Error):
 
 
 class TlsUnusable(ConnectFailed):
+    pass
+
+
+class OwnAddress(Http1Error):
     pass
 
 

@@ -2,13 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 
-from switchyard.http1.addresses import has_address
+from switchyard.http1.addresses import Address, has_address, leads_back
 from switchyard.http1.connection import Connection
 from switchyard.http1.dial import Dialer, TlsContext
-from switchyard.http1.errors import Unanswered
+from switchyard.http1.errors import OwnAddress, Unanswered
 from switchyard.http1.idle_limits import LONGEST_SECONDS, SHORTEST_SECONDS, IdleLimits, safe_age
 from switchyard.http1.raw_reply import RawReply
 from switchyard.http1.ready import GAP_SECONDS, LOOK_SECONDS, ReadyConnections
@@ -42,12 +42,14 @@ class Http1Transport:
         monotonic: Clock = time.monotonic,
         wall: Clock = time.time,
         idle_seconds: float = IDLE_SECONDS,
+        listening: Collection[Address] = (),
     ) -> None:
         self._proxy = proxy_of(proxy) if proxy else None
         self._dialer = Dialer(self._proxy, tls)
         self._monotonic = monotonic
         self._wall = wall
         self._idle_seconds = idle_seconds
+        self._listening = listening
         self._open: set[Connection] = set()
         self._idle: dict[Origin, list[Connection]] = {}
         """the longest-idle first; the last one is used first"""
@@ -94,6 +96,10 @@ class Http1Transport:
 
     async def _dial(self, origin: Origin, connect_seconds: float) -> Connection:
         connection = await self._dialer.dial(origin, connect_seconds, lambda: Connection(origin, self))
+        if leads_back(connection.wire, self._listening):
+            # each request would become the next one, until no connection is left
+            connection.abort()
+            raise OwnAddress
         if connection.is_usable:
             self._open.add(connection)
         return connection

@@ -24,6 +24,7 @@ from switchyard.http1.errors import (
     InvalidHeader,
     InvalidUrl,
     NotHttp,
+    OwnAddress,
     ProxyRefused,
     Unanswered,
     in_words,
@@ -190,8 +191,10 @@ class _Watched:
 class Wire:
     """Pooled transports, one for each proxy and one for direct connections."""
 
-    def __init__(self, demo: AsgiApp) -> None:
+    def __init__(self, demo: AsgiApp, listening: Collection[tuple[str, int]] = ()) -> None:
+        """`listening`: the addresses of this program, to which no request may go."""
         self._demo = AsgiTransport(demo)
+        self._listening = listening
         self._transports: dict[tuple[str, Tls], Http1Transport] = {}
         self._socks_transports: dict[tuple[str, Tls], HttpxTransport] = {}
 
@@ -244,7 +247,9 @@ class Wire:
     def _transport(self, proxy: str, tls: Tls) -> Http1Transport:
         transport = self._transports.get((proxy, tls))
         if transport is None:
-            transport = self._transports[proxy, tls] = Http1Transport(proxy, lambda: tls_context_of(tls))
+            transport = self._transports[proxy, tls] = Http1Transport(
+                proxy, lambda: tls_context_of(tls), listening=self._listening
+            )
         return transport
 
     async def _socks_transport(self, proxy: str, tls: Tls) -> HttpxTransport:
@@ -285,6 +290,7 @@ ERROR_KINDS: tuple[tuple[type[Exception], FailureKind, str], ...] = (
     (ConnectFailed, FailureKind.CONNECT, "cannot connect"),
     (ProxyRefused, FailureKind.CONNECT, "the proxy refused"),
     (InvalidUrl, FailureKind.CONNECT, "address cannot be used"),
+    (OwnAddress, FailureKind.CONNECT, "leads back to Switchyard itself; correct `base_url` or `proxy`"),
     (InvalidHeader, FailureKind.CONNECT, "request cannot be sent"),
     (NotHttp, FailureKind.PROTOCOL, "answer is not HTTP"),
     (Unanswered, FailureKind.READ, "closed the connection without an answer"),
@@ -293,7 +299,7 @@ ERROR_KINDS: tuple[tuple[type[Exception], FailureKind, str], ...] = (
     (ValueError, FailureKind.CONNECT, "request cannot be sent"),
 )
 
-LASTING_ERRORS = (InvalidUrl, InvalidHeader, ValueError)
+LASTING_ERRORS = (InvalidUrl, InvalidHeader, OwnAddress, ValueError)
 TLS_MISMATCHES = frozenset(
     {
         "CERTIFICATE_VERIFY_FAILED",

@@ -66,6 +66,16 @@ def test_a_file_that_is_missing_is_named(tmp_path: Path, certificates: Certifica
             assert "tls.ca: no such file or directory" in text
 
 
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "0.0.0.0"])
+def test_an_entry_with_the_daemons_own_address_is_named_after_one_request(tmp_path: Path, host: str) -> None:
+    with Daemon(tmp_path) as daemon:
+        address = f"http://{host}:{daemon.port}/api"
+        daemon.change_settings(settings(upstream("a", address), upstream("b", address, role="backup")))
+        answer = ask(daemon)
+        assert (answer.status, len(daemon.journal())) == (502, 1)
+        assert answer.text.count("leads back to Switchyard itself; correct `base_url`") == 2
+
+
 def test_a_variable_that_names_no_proxy_is_named_by_all(tmp_path: Path) -> None:
     environment = {"https_proxy": "ftp://proxy.example:21"}
     with Daemon(tmp_path, settings(upstream("a", "https://outside.example")), environment) as daemon:

@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,9 @@ async def demo(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-def on_the_wire(work: Callable[[Wire], Awaitable[Any]]) -> Any:
+def on_the_wire(work: Callable[[Wire], Awaitable[Any]], listening: Sequence[tuple[str, int]] = ()) -> Any:
     async def main() -> Any:
-        wire = Wire(demo)
+        wire = Wire(demo, listening)
         try:
             return await work(wire)
         finally:
@@ -152,6 +152,43 @@ def test_files_for_tls_that_cannot_be_used_are_a_lasting_failure(tmp_path: Path,
         return caught.value.failure.cause
 
     assert on_the_wire(work) == "tls"
+
+
+@pytest.mark.parametrize("through", ["", "proxy"])
+@pytest.mark.parametrize("listening", ["127.0.0.1", "0.0.0.0"])
+def test_no_request_goes_to_the_addresses_of_this_program(listening: str, through: str) -> None:
+    addresses: list[tuple[str, int]] = []
+
+    async def work(wire: Wire) -> tuple[FailureKind, str, str]:
+        async with RawServer(answers(ok(b"hello"))) as server:
+            addresses.append((listening, server.port))
+            call = Call(server.url, [], b"{}", 5)
+            if through:
+                call = Call("http://api.example/", [], b"{}", 5, proxy=server.url)
+            with pytest.raises(AttemptFailed) as caught:
+                await wire.send(call)
+        failure = caught.value.failure
+        return failure.kind, failure.message, failure.cause
+
+    assert on_the_wire(work, addresses) == (
+        FailureKind.CONNECT,
+        "leads back to Switchyard itself; correct `base_url` or `proxy`",
+        "address",
+    )
+
+
+@pytest.mark.parametrize("listening", [("127.0.0.1", 1), ("127.0.0.2", 0), ("::1", 0), ("::", 0)])
+def test_other_servers_of_this_machine_are_reached(listening: tuple[str, int]) -> None:
+    addresses: list[tuple[str, int]] = []
+
+    async def work(wire: Wire) -> int:
+        async with RawServer(answers(ok(b"hello"))) as server:
+            addresses.append((listening[0], listening[1] or server.port))
+            reply = await wire.send(Call(server.url, [], b"{}", 5))
+            await reply.close()
+            return reply.status
+
+    assert on_the_wire(work, addresses) == 200
 
 
 def test_a_reset_within_the_body_is_reported() -> None:
