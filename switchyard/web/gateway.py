@@ -324,7 +324,9 @@ def _admitted(scope: Scope, keys: Mapping[str, str]) -> str:
         return ""
     shown = _shown_keys(scope)
     for key, name in keys.items():
-        if any(hmac.compare_digest(key.encode(), one.encode()) for one in shown):
+        # some clients send UTF-8, which ASGI decodes as Latin-1
+        spelled = (key.encode(), key.encode().decode("latin-1").encode())
+        if any(hmac.compare_digest(form, one.encode()) for one in shown for form in spelled):
             return name or "client"
     message = "The local client key is missing or wrong; send one of `client_keys` as Bearer or x-api-key."
     raise _Refused(WireError(ErrorType.AUTHENTICATION, message, 401, code="invalid_api_key"))
@@ -345,7 +347,7 @@ def _shown_keys(scope: Scope) -> list[str]:
     scheme, _, token = header(scope, b"authorization").partition(" ")
     if scheme.lower() == "bearer":
         shown.append(token.strip())
-    return [key for key in shown if key]
+    return [key.strip() for key in shown if key.strip()]
 
 
 async def _until_client_leaves(work: Awaitable[Any], sink: AsgiSink, departure: Departure) -> None:

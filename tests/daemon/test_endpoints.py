@@ -277,6 +277,24 @@ def test_a_known_key_is_admitted_and_named(
     assert locked.journal()[-1]["client"] == "laptop"
 
 
+@pytest.mark.parametrize(
+    ("headers", "client"),
+    [
+        ({"x-api-key": "key-one "}, "laptop"),
+        ({"api-key": "\tkey-one \t"}, "laptop"),
+        ({"authorization": "Bearer  key-one "}, "laptop"),
+        ({"x-api-key": "schlüssel"}, "phone"),
+        ({"x-api-key": "schlüssel".encode().decode("latin-1")}, "phone"),
+        ({"authorization": "Bearer " + "schlüssel".encode().decode("latin-1")}, "phone"),
+    ],
+)
+def test_a_key_is_known_in_any_encoding_and_with_blanks_around_it(
+    locked: Daemon, headers: dict[str, str], client: str
+) -> None:
+    assert ask(locked.url, "messages", headers=headers).status == 200
+    assert locked.journal()[-1]["client"] == client
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize(
     "headers",
