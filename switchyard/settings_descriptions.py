@@ -61,7 +61,8 @@ FIELDS: dict[str, dict[str, About]] = {
     "Upstream": {
         "name": About("Unique; identifies the upstream in logs, statistics and the API.", "local"),
         "base_url": About(
-            'http(s) address, with or without /v1, or the full endpoint; "demo:" is the embedded demo model.',
+            'http(s) address, with or without /v1, or the full endpoint; "demo:" is the embedded demo model. '
+            "A name and password in it are sent if there is no `key`.",
             "http://localhost:8000/v1",
         ),
         "key": About(

@@ -1,9 +1,10 @@
 """Which headers are passed on: to the upstream, and back to the client."""
 
 import re
+from base64 import b64encode
 from collections.abc import Iterable
 from functools import lru_cache
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from switchyard import VERSION
 from switchyard.protocols.neutral import Loss
@@ -107,9 +108,16 @@ def _credentials(upstream: Upstream, key: str, client_headers: Headers) -> dict[
     if upstream.key == "client":
         return _own_login(client_headers)
     if not key:
-        return {}
+        return basic_login(upstream.base_url)
     style = auth_style(upstream, key)
     return {"authorization": f"Bearer {key}"} if style == "bearer" else {style: key}
+
+
+@lru_cache(1024)
+def basic_login(base_url: str) -> dict[str, str]:
+    """For the name and password in an address, as curl and httpx send them."""
+    login = urlsplit(base_url).netloc.rpartition("@")[0]
+    return {"authorization": f"Basic {b64encode(unquote_to_bytes(login)).decode()}"} if login else {}
 
 
 def _own_login(client_headers: Headers) -> dict[str, str]:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from switchyard.exchange import Failure
 from switchyard.relay.credentials import KEYRING, KeyMissing, resolve_key
-from switchyard.relay.headers import CREDENTIALS, Fields
+from switchyard.relay.headers import CREDENTIALS, Fields, basic_login
 from switchyard.settings import Upstream
 
 SHORTEST_SECRET = 6
@@ -50,6 +50,8 @@ def secrets_of(
     for one in named:
         with suppress(KeyMissing):
             sent.append(resolve_key(one))
+    if not any(named):
+        sent += [value.rpartition(" ")[2] for value in basic_login(upstream.base_url).values()]
     if upstream.key == "client":
         sent += [value.rpartition(" ")[2] for name, value in client_headers if name in CREDENTIALS]
     return _secrets_among(upstream.base_url, upstream.proxy, *sent)

@@ -42,6 +42,29 @@ def test_the_workspace_of_a_login_goes_only_where_the_login_goes(
     assert headers.get("chatgpt-account-id") == workspace
 
 
+@pytest.mark.parametrize(
+    ("base_url", "key", "sent"),
+    [
+        ("https://user:word@h/v1", "", "Basic dXNlcjp3b3Jk"),
+        ("https://us%40er:w%C3%B6rd@h", "", "Basic dXNAZXI6d8O2cmQ="),
+        ("https://token@h", "", "Basic dG9rZW4="),
+        ("https://user:word@h", "sk-1", "Bearer sk-1"),
+        ("https://h/a@b", "", None),
+    ],
+)
+@pytest.mark.parametrize("same_protocol", [True, False])
+def test_a_login_in_the_address_is_sent_where_no_key_is(
+    base_url: str, key: str, sent: str | None, same_protocol: bool
+) -> None:
+    upstream = Upstream(name="u", base_url=base_url, key=key)
+    headers = dict(upstream_headers(upstream, key, LOGIN, same_protocol=same_protocol, stream=False))
+    assert headers.get("authorization") == sent
+    own = Upstream(name="u", base_url=base_url, key=key, headers={"Authorization": "Own"})
+    assert dict(upstream_headers(own, key, [], same_protocol=same_protocol, stream=False))[
+        "authorization"
+    ] == ("Own")
+
+
 def test_only_request_ids_and_rate_limits_go_back() -> None:
     answered = [
         ("Request-Id", "req_1"),

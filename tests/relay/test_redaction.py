@@ -44,7 +44,13 @@ def test_secrets_in_addresses_are_blanked_too() -> None:
         base_url="https://user:pass%40word1@h/v1?api_key=query-key&model=gpt",
         proxy="http://u:proxy-word@h:1",
     )
-    assert set(secrets_of(entry)) == {"pass%40word1", "pass@word1", "query-key", "proxy-word"}
+    assert set(secrets_of(entry)) == {
+        "pass%40word1",
+        "pass@word1",
+        "dXNlcjpwYXNzQHdvcmQx",
+        "query-key",
+        "proxy-word",
+    }
 
 
 @pytest.mark.parametrize("key", ["", "x", "12345", "env:NO_SUCH_VARIABLE", "client"])
@@ -65,6 +71,11 @@ def test_the_clients_own_credential_is_a_secret_where_it_is_passed_on() -> None:
 
 
 LONG = "zq-0123456789-0123456789-0123456789"
+
+
+def test_a_login_in_the_address_is_hidden_as_it_is_sent() -> None:
+    upstream = Upstream(name="a", base_url="http://user:word-1@h", key="")
+    assert secrets_of(upstream) == ("dXNlcjp3b3JkLTE=", "word-1")
 
 
 @pytest.mark.parametrize(
