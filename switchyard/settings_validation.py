@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -45,6 +46,7 @@ HEADER_VALUE = re.compile("[\t -~\x80-\xff]*")
 SENDABLE = "a value in one line, in characters that a header can carry"
 PROXY = re.compile(r"(https?|socks5h?)://[^/\s]+/?\Z")
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._-]+(:\d+)?\Z|[a-z][a-z0-9+.-]*://\[[0-9a-f:]+\](:\d+)?\Z")
+HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]*)?|\[[0-9A-Fa-f:.]+\](:[0-9]*)?")
 FILE_PATH = re.compile(r"[~/]|\\\\|[A-Za-z]:[\\/]")
 
 
@@ -69,6 +71,10 @@ def parse(document: dict[str, Any], places: Places = nowhere) -> Parsed:
         for path, pattern in _patterns(settings)
         if pattern.lower().endswith(LONG_CONTEXT_SUFFIX)
     ]
+    for index, host in enumerate(settings.allowed_hosts):
+        if not allowed_host(host):
+            where = inspection.where(f"$.allowed_hosts[{index}]")
+            unmatched.append(f"{where}: no request matches, as it is not a host name such as devbox.lan")
     return Parsed(settings, (*inspection.warnings, *unmatched))
 
 
@@ -353,3 +359,24 @@ def _has_address(url: str) -> bool:
         return bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
+
+
+@lru_cache(64)
+def host_name(host: str) -> str:
+    """The name in a Host header, without port and brackets, in lower case; "" if it is invalid."""
+    if not HOST.fullmatch(host):
+        return ""
+    try:
+        parts = urlsplit(f"//{host}")
+        name = (parts.hostname or "").rstrip(".")
+        _ = parts.port
+    except ValueError:
+        return ""
+    return name
+
+
+def allowed_host(entry: str) -> str:
+    """The name that an entry of `allowed_hosts` stands for; "" if no Host header can have it."""
+    host = entry.strip()
+    is_bare_ipv6 = host.count(":") > 1 and not host.startswith("[")
+    return host_name(f"[{host}]" if is_bare_ipv6 else host)

@@ -3,14 +3,13 @@
 import asyncio
 import hmac
 import ipaddress
-import re
 from collections.abc import Awaitable, Callable
-from functools import lru_cache
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote
 
 import msgspec
 
 from switchyard.settings import Settings
+from switchyard.settings_validation import allowed_host, host_name
 from switchyard.web.asgi import AsgiApp, Receive, Scope, Send, header, respond
 from switchyard.web.cors import answer_preflight, is_preflight, serve_readable
 
@@ -18,7 +17,6 @@ LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 COOKIE = "switchyard_admin"
 REFUSAL_SECONDS = 0.5
 """delay after each wrong token"""
-HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]*)?|\[[0-9A-Fa-f:.]+\](:[0-9]*)?")
 MAX_HOST_CHARS = 300
 OWN_SITES = frozenset({"", "same-origin", "none"})
 GUARDED = frozenset({b"host", b"origin", b"sec-fetch-site"})
@@ -134,8 +132,10 @@ class Guard:
         return f"Requests from pages of {origin[:100]!r} are refused{remedy}."
 
     def _is_ours(self, host: str) -> bool:
-        name = _host_name(host) if len(host) <= MAX_HOST_CHARS else ""
-        return name in self._own_names or name in {one.lower() for one in self._settings().allowed_hosts}
+        name = host_name(host) if len(host) <= MAX_HOST_CHARS else ""
+        if name in self._own_names:
+            return True
+        return bool(name) and name in map(allowed_host, self._settings().allowed_hosts)
 
 
 async def _refuse(status: int, kind: str, reason: str, send: Send) -> None:
@@ -157,20 +157,6 @@ def _shown_tokens(scope: Scope) -> list[str]:
 def _values(scope: Scope, name: bytes) -> list[str]:
     """All headers of this lower-case name."""
     return [value.decode("latin-1") for found, value in scope["headers"] if found == name]
-
-
-@lru_cache(64)
-def _host_name(host: str) -> str:
-    """The name without port and brackets, in lower case; "" if it is invalid."""
-    if not HOST.fullmatch(host):
-        return ""
-    try:
-        parts = urlsplit(f"//{host}")
-        name = (parts.hostname or "").rstrip(".")
-        _ = parts.port
-    except ValueError:
-        return ""
-    return name
 
 
 def _is_plain_visit(scope: Scope) -> bool:

@@ -57,6 +57,31 @@ def test_a_foreign_host_name_is_refused_on_every_route(
 
 
 @pytest.mark.parametrize(
+    ("entry", "host"),
+    [
+        ("DevBox.lan:5101", "devbox.lan:8080"),
+        ("devbox.lan.", "DEVBOX.LAN"),
+        (" devbox.lan ", "devbox.lan"),
+        ("[fe80::1]", "[fe80::1]:5101"),
+        ("fe80::1", "[FE80::1]"),
+    ],
+)
+def test_a_host_is_allowed_however_its_name_is_written(tmp_path: Path, entry: str, host: str) -> None:
+    with Daemon(tmp_path, settings(allowed_hosts=[entry])) as daemon:
+        assert call(daemon, "GET", "/health", {"host": host}).status == 200
+        assert call(daemon, "GET", "/health", {"host": f"x{host}"}).status in (400, 403)
+
+
+@pytest.mark.parametrize("entry", ["", "*", "http://devbox.lan", "devbox.lan/", "a b"])
+def test_an_entry_that_is_no_host_name_allows_nothing_and_is_reported(tmp_path: Path, entry: str) -> None:
+    with Daemon(tmp_path, settings(allowed_hosts=[entry])) as daemon:
+        for host in ("devbox.lan", "", "*", "a b"):
+            assert call(daemon, "GET", "/health", {"host": host}).status in (400, 403)
+        warning = daemon.get("/api/state").json["file"]["warnings"][0]
+        assert warning.startswith("$.allowed_hosts[0]") and "not a host name" in warning
+
+
+@pytest.mark.parametrize(
     "origin", ["https://evil.example", "null", "http://localhost:1", "http://127.0.0.1.evil.example"]
 )
 @pytest.mark.parametrize(("method", "path"), ROUTES)
