@@ -121,7 +121,7 @@ class Inspection:
         elif origin is dict and isinstance(raw, dict):
             self._map(hint, raw, path)
         elif not _fits(hint, meta, raw):
-            self._fault(path, described(hint, meta), raw)
+            self._fault(path, _too_long(meta, raw) or described(hint, meta), raw)
 
     def _union(self, hint: Any, raw: Any, path: str) -> None:
         """Null if allowed; else the member with the value's own JSON type."""
@@ -199,6 +199,12 @@ def described(hint: Any, meta: Meta | None = None) -> str:
     if hint is str:
         return "text that is not empty" if meta is not None and meta.min_length else "text"
     return NAMES.get(origin or hint, "an object")
+
+
+def _too_long(meta: Meta | None, raw: Any) -> str:
+    """The limit that a text exceeds; "" if it is not its length that is wrong."""
+    limit = None if meta is None or not isinstance(raw, str) else meta.max_length
+    return f"text of at most {limit} characters" if limit is not None and len(raw) > limit else ""
 
 
 NAMES: dict[Any, str] = {bool: "true or false", list: "a list", tuple: "a list", dict: "an object"}

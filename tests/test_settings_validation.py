@@ -355,6 +355,24 @@ def test_a_name_that_no_request_can_match_is_warned_of() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("document", "path", "limit"),
+    [
+        ({"upstreams": [entry(name="x" * 301)]}, "$.upstreams[0].name", 300),
+        ({"routes": [{"when": {}, "model": "m", "name": "名" * 101}]}, "$.routes[0].name", 100),
+        ({"routes": [{"when": {}, "model": "m" * 301}]}, "$.routes[0].model", 300),
+    ],
+)
+def test_a_text_that_is_too_long_is_an_error_with_its_limit(
+    document: dict[str, Any], path: str, limit: int
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse(document)
+    assert [(fault.path, fault.expected) for fault in caught.value.faults] == [
+        (path, f"text of at most {limit} characters")
+    ]
+
+
 @pytest.mark.parametrize("url", ["htp://h/v1?key=hidden", ["http://h/v1?key=hidden"], "http://u:hidden@h:x"])
 def test_a_key_in_an_invalid_address_is_not_shown(url: Any) -> None:
     with pytest.raises(SettingsError) as caught:

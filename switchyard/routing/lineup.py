@@ -295,7 +295,8 @@ def _allowed(
     is_used = use is not None and not forced and not unlikely_reason(upstream, served.model)
     is_wanted = forced or is_used
     if not is_wanted and not on_weekday(upstream.weekdays, wall):
-        return skip("weekday", f"not today ({', '.join(upstream.weekdays) or 'no day'} only)")
+        days = ", ".join(upstream.weekdays)
+        return skip("weekday", f"not today ({days} only)" if days else "not today: `weekdays` names no day")
     if not is_wanted and not within_hours(upstream.hours, wall):
         return skip("hours", f"outside its hours {upstream.hours}")
     if upstream.name in spent:

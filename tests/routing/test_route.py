@@ -45,6 +45,7 @@ def skips(found: Route) -> dict[str, str]:
         ({"models": {"gpt-*": "x"}}, "model", 'model "claude-sonnet-4-5" not served'),
         ({"models": ["claude-opus-4-5"]}, "model", 'model "claude-sonnet-4-5" not served'),
         ({"weekdays": ["tue", "wed"]}, "weekday", "not today (tue, wed only)"),
+        ({"weekdays": []}, "weekday", "not today: `weekdays` names no day"),
         ({"hours": "13:00-14:00"}, "hours", "outside its hours 13:00-14:00"),
         ({"hours": "22:00-06:00"}, "hours", "outside its hours 22:00-06:00"),
         ({"base_url": "demo:"}, "demo", "demo not needed: another upstream is configured"),
