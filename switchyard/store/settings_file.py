@@ -40,7 +40,7 @@ NOT_KEPT = "An earlier version of the file is not in its history"
 WITHOUT_SCHEMA = "editors cannot complete the fields of the settings"
 MISSING = Fault("$", "the settings file", "no file of that name; the last good settings stay in use")
 
-Signature = tuple[str, int, int, int]
+Signature = tuple[str, int, int, int, int]
 
 
 class StaleRevision(Exception):
@@ -291,8 +291,9 @@ class SettingsFile:
         try:
             status = target.stat()
         except OSError:
-            return (str(target), 0, 0, 0)
-        return (str(target), status.st_mtime_ns, status.st_size, status.st_ino)
+            return (str(target), 0, 0, 0, 0)
+        # ctime: a file may become readable, or be written with the time of the previous one
+        return (str(target), status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
 
     async def _changes(self) -> AsyncGenerator[None, None]:
         """Yields at once, at every event near the file, and every two seconds in case no events arrive."""

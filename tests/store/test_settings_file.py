@@ -346,6 +346,21 @@ def test_edits_in_place_renames_and_links_are_followed(tmp_path: Path) -> None:
     assert seen == [(["b"], []), (["c"], []), (["d"], []), (["e"], []), (["f"], [])]
 
 
+def with_the_time_of_before(act: Callable[[SettingsFile], None]) -> Callable[[SettingsFile], None]:
+    def changed(file: SettingsFile) -> None:
+        before = file.path.stat()
+        act(file)
+        os.utime(file.path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    return changed
+
+
+def test_an_edit_of_the_same_size_that_keeps_the_time_of_the_file_is_seen(tmp_path: Path) -> None:
+    steps = (write("b"), rename_over("c"), write("d"))
+    seen = follow(tmp_path, *map(with_the_time_of_before, steps))
+    assert seen == [(["b"], []), (["c"], []), (["d"], [])]
+
+
 def test_an_edit_is_announced_although_the_previous_version_cannot_be_kept(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "history").write_bytes(b"")
