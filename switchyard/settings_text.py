@@ -19,6 +19,7 @@ from switchyard.settings import Settings
 MARK = b"\xef\xbb\xbf"
 UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 IN_UTF_16 = "UTF-16; save it again as UTF-8"
+ONLY_ZEROS = "only zero bytes, as a power cut may leave them; restore an earlier version"
 TOO_DEEP = Fault("$", "JSON", "brackets nested too deeply")
 
 # strings are matched so that comment signs inside them do not count; an address without quotes is no comment either
@@ -65,6 +66,8 @@ class SettingsText:
 
 def decode_text(content: bytes) -> SettingsText:
     """Raises SettingsError if the text cannot be decoded."""
+    if content and not content.strip(b"\0"):
+        raise SettingsError((Fault("$", "valid JSON", ONLY_ZEROS),))
     if content.startswith(UTF_16_MARKS) or b"\0" in content[:2]:
         raise SettingsError((Fault("$", "a file in UTF-8", IN_UTF_16),))
     content = content.removeprefix(MARK)

@@ -25,6 +25,14 @@ COMMENT = 'delete it, or move its text to the field "note" of an upstream'
         ("{}".encode("utf-16"), "$: expected a file in UTF-8, found UTF-16; save it again as UTF-8"),
         ("{}".encode("utf-16-le"), "$: expected a file in UTF-8, found UTF-16; save it again as UTF-8"),
         ("{}".encode("utf-16-be"), "$: expected a file in UTF-8, found UTF-16; save it again as UTF-8"),
+        *(
+            (
+                b"\0" * size,
+                "$: expected valid JSON, found only zero bytes, as a power cut may leave them; "
+                "restore an earlier version",
+            )
+            for size in (1, 2, 4096)
+        ),
         (b"{a: 1}", "$ (line 1, column 2): expected valid JSON, found no name in double quotes"),
         (b'{"a" 1}', "$ (line 1, column 6): expected valid JSON, found something else than ':'"),
         (b"{} x", "$ (line 1, column 4): expected valid JSON, found more after the end"),
