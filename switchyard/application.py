@@ -64,6 +64,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("switchyard")
 
+SAVE_AGAIN_SECONDS = 5.0
+
 
 class Application:
     """The daemon without its socket. `start`, serve `asgi`, `stop`."""
@@ -273,7 +275,15 @@ class Application:
             asyncio.create_task(self._notifier.run()),
             asyncio.create_task(self.ledger.run()),
             asyncio.create_task(self.settings_file.watch(self._settings_changed)),
+            asyncio.create_task(self._save_again()),
         ]
+
+    async def _save_again(self) -> None:
+        """What a full disk has refused is written when there is space, until cancelled."""
+        while True:
+            await asyncio.sleep(SAVE_AGAIN_SECONDS)
+            await self.activation_memory.save_again()
+            await self._use_now.save_again()
 
     def _answered_before(self) -> set[str]:
         """The upstreams that have answered before this start, according to the statistics."""
@@ -354,6 +364,8 @@ class Application:
             with suppress(asyncio.CancelledError):
                 await task
         await self.dependencies.draining.stop()
+        await self.activation_memory.save_again()
+        await self._use_now.save_again()
         await self.ledger.stop()
         await self.wire.close()
 

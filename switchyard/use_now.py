@@ -56,6 +56,10 @@ class UseNow:
         """Write it to disk, if the disk allows it."""
         await self._file.save(lambda: _Stored(dict(self._uses)))
 
+    async def save_again(self) -> None:
+        """Write what the disk has refused, if it allows it by now."""
+        await self._file.save_again()
+
 
 def stored_uses(folder: Path, enabled: Collection[str]) -> Uses:
     """What a daemon of this data folder would use; the file is only read."""

@@ -65,3 +65,7 @@ class ActivationMemory:
     async def save(self) -> None:
         """Write everything to disk, if the disk allows it."""
         await self._file.save(lambda: _Stored(self._known))
+
+    async def save_again(self) -> None:
+        """Write what the disk has refused, if it allows it by now."""
+        await self._file.save_again()

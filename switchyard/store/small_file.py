@@ -24,7 +24,7 @@ class Consequences(msgspec.Struct, frozen=True):
 
 
 class SmallFile(Generic[T]):
-    """`load` once, then `save`. If the disk refuses a write, the value is kept until the daemon ends."""
+    """`load` once, then `save`. If the disk refuses a write, the value is kept for `save_again`."""
 
     def __init__(
         self, path: Path, kind: type[T], now: Callable[[], float], consequences: Consequences
@@ -36,6 +36,8 @@ class SmallFile(Generic[T]):
         self._now = now
         self._consequences = consequences
         self._writing = asyncio.Lock()
+        self._refused: Callable[[], T] | None = None
+        """the value that the disk has refused"""
 
     def load(self) -> T | None:
         """The value of the file, if there is a readable one; an invalid file is renamed."""
@@ -57,10 +59,16 @@ class SmallFile(Generic[T]):
             content = msgspec.json.format(msgspec.json.encode(value()), indent=2) + b"\n"
             try:
                 await asyncio.to_thread(write_whole, self.path, content)
-                self.fault = ""
+                self.fault, self._refused = "", None
             except OSError as error:
+                self._refused = value
                 consequence = self._consequences.unwritten
                 self._note(f"{self.path} cannot be written ({error.strerror}); {consequence}.")
+
+    async def save_again(self) -> None:
+        """Write what the disk has refused, if it allows it by now."""
+        if self._refused is not None:
+            await self.save(self._refused)
 
     def _set_aside(self, error: Exception) -> None:
         stamp = datetime.fromtimestamp(self._now(), UTC).strftime("%Y%m%dT%H%M%SZ")

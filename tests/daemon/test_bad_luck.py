@@ -61,6 +61,23 @@ def test_a_full_disk_stops_no_request_and_loses_no_line(tmp_path: Path, server: 
         wait_until(lambda: "logged-again" in daemon.log(), "the log")
 
 
+@pytest.mark.parametrize("is_stopped", [False, True], ids=["while it runs", "at the end"])
+def test_what_was_chosen_on_a_full_disk_is_written_when_there_is_space(
+    tmp_path: Path, server: ScriptedUpstream, is_stopped: bool
+) -> None:
+    with Daemon(tmp_path, settings(upstream("a", server.url), upstream("b", server.url))) as daemon:
+        with limited(daemon, resource.RLIMIT_FSIZE, 0):
+            assert daemon.post("/api/use", {"upstream": "b"}).status == 200
+            assert any("use_now.json" in one for one in daemon.get("/api/state").json["problems"])
+        if is_stopped:
+            daemon.stop()
+        wait_until((daemon.data / "use_now.json").exists, "the choice on the disk")
+        assert '"b"' in (daemon.data / "use_now.json").read_text()
+        if is_stopped:
+            daemon.start()
+        wait_until(lambda: daemon.get("/api/state").json["problems"] == [], "the end of the problem")
+
+
 def test_a_first_start_on_a_full_disk_names_the_folder_and_not_the_settings(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

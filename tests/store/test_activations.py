@@ -99,6 +99,25 @@ def test_a_disk_that_refuses_costs_only_the_memory_over_a_restart(tmp_path: Path
     )
 
 
+def test_what_the_disk_refused_is_written_once_it_allows_it(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        folder = tmp_path / "gone"
+        found = memory(folder)
+        await found.put("a", DONE)
+        await found.save_again()
+        assert "cannot be written" in found.fault
+        await found.put("b", DONE)
+        folder.mkdir()
+        await found.save_again()
+        assert found.fault == ""
+        assert memory(folder).all() == {"a": DONE, "b": DONE}
+        (folder / "activations.json").unlink()
+        await found.save_again()
+        assert list(folder.iterdir()) == [], "nothing is left to be written"
+
+    asyncio.run(scenario())
+
+
 def test_many_at_once_are_all_kept(tmp_path: Path) -> None:
     async def scenario() -> None:
         found = memory(tmp_path)
