@@ -39,6 +39,10 @@ FORMATS = {
 AZURE_HOSTS = re.compile(r"(^|\.)(azure\.com|azure-api\.net|azure\.us|azure\.cn)\Z", re.IGNORECASE)
 AZURE_VERSION = "2024-10-21"
 AZURE_PATH = re.compile(r"/openai/deployments/([^/]+)")
+NUMBERS = (
+    *("priority", "maxConcurrency", "maxConcurrentTasks"),
+    *("rateLimitPerMinute", "timeout", "dailyQuota"),
+)
 WITHOUT_EFFECT = frozenset(
     {
         "accountType",
@@ -148,11 +152,18 @@ def _upstream(account: Json, name: str, origin: str, notes: list[str]) -> Json:
     ):
         if found:
             upstream[field] = found
-    ignored = sorted(WITHOUT_EFFECT & account.keys())
+    ignored = sorted(WITHOUT_EFFECT & account.keys() | _not_understood(account))
     if ignored:
         notes.append(f'{origin} "{name}": without effect: {", ".join(ignored)}')
     understood = KNOWN | WITHOUT_EFFECT | RUNTIME | upstream.keys()
     return upstream | {field: value for field, value in account.items() if field not in understood}
+
+
+def _not_understood(account: Json) -> set[str]:
+    """The fields that count but whose values say nothing."""
+    found = {name for name in NUMBERS if text(account.get(name)) and number(account[name]) is None}
+    kind = text(account.get("apiFormat")).lower()
+    return found | {"apiFormat"} if kind and kind not in FORMATS else found
 
 
 def _address(account: Json) -> Json:

@@ -251,3 +251,25 @@ def test_an_account_whose_proxy_cannot_be_used_is_off_rather_than_sent_without(p
     assert imported.notes == (
         'accounts[0] "a": its proxy is of an unknown kind; enter it again and enable it',
     )
+
+
+@pytest.mark.parametrize(
+    ("fields", "without_effect"),
+    [
+        ({"timeout": "a minute"}, "timeout"),
+        ({"priority": "high", "maxConcurrency": True}, "maxConcurrency, priority"),
+        ({"apiFormat": "gemini"}, "apiFormat"),
+        ({"rateLimitPerMinute": [60], "groupId": "g"}, "groupId, rateLimitPerMinute"),
+        ({"dailyQuota": "NaN"}, "dailyQuota"),
+    ],
+)
+def test_a_value_that_says_nothing_is_listed(fields: dict[str, Any], without_effect: str) -> None:
+    imported = from_accounts([{"name": "a", "apiUrl": "https://a.example", **fields}])
+    assert imported.notes == (f'accounts[0] "a": without effect: {without_effect}',)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"timeout": "60000"}, {"timeout": ""}, {"priority": None}, {"apiFormat": "OpenAI"}]
+)
+def test_a_value_that_counts_or_is_empty_is_not_listed(fields: dict[str, Any]) -> None:
+    assert from_accounts([{"name": "a", "apiUrl": "https://a.example", **fields}]).notes == ()
