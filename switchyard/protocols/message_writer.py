@@ -17,7 +17,7 @@ Encode = Callable[[neutral.Message], list[Json]]
 Part = Json | msgspec.Raw
 """an object that stands in the body, or its bytes"""
 
-_encode = msgspec.json.Encoder().encode
+_encode_into = msgspec.json.Encoder().encode_into
 
 
 class Writer:
@@ -50,7 +50,7 @@ class Writer:
             self._losses += written.losses
             return written.parts
         before = len(self._losses)
-        parts = tuple([msgspec.Raw(_encode(part)) for part in self._encode(message)])
+        parts = _in_their_bytes(self._encode(message))
         self._new.append(Written(message.content, parts, tuple(self._losses[before:])))
         return parts
 
@@ -62,6 +62,16 @@ class Writer:
         """All messages were written."""
         if self.memory is not None and self._new:
             self.memory.keep_written(self._form, self._new)
+
+
+def _in_their_bytes(parts: list[Json]) -> tuple[msgspec.Raw, ...]:
+    """The bytes that `encode` of msgspec returns take up to half as much memory again, as long as they are kept."""
+    buffer = bytearray()
+    written = []
+    for part in parts:
+        _encode_into(part, buffer)
+        written.append(msgspec.Raw(bytes(buffer)))
+    return tuple(written)
 
 
 def _digest_of_names(tools: Mapping[str, neutral.Tool]) -> bytes:

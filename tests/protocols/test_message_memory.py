@@ -1,6 +1,7 @@
 """With what it remembers of earlier turns, a conversion gives the very same bytes, losses and errors as without."""
 
 import gc
+import tracemalloc
 from random import Random
 from threading import Lock, Thread
 from typing import Any
@@ -254,6 +255,20 @@ def test_nothing_stays_in_memory_beside_what_is_counted() -> None:
     gc.collect()
     items = [one for one in gc.get_objects() if isinstance(one, KnownItem)]
     assert sum(one.size for one in items) <= 400_000
+
+
+def test_long_messages_take_the_memory_that_is_counted() -> None:
+    memory = MessageMemory()
+    roles = ("user", "assistant") * 20
+    history: list[Item] = [{"role": role, "content": f"{at}" + "x" * 50_000} for at, role in enumerate(roles)]
+    tracemalloc.start()
+    try:
+        remember(memory, history)
+        gc.collect()
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken <= memory.size
 
 
 def held_by(memory: MessageMemory) -> int:
