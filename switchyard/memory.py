@@ -6,7 +6,7 @@ https://man7.org/linux/man-pages/man3/mallopt.3.html, https://man7.org/linux/man
 import asyncio
 import ctypes
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -49,14 +49,17 @@ def tune_allocator() -> None:
         library.mallopt(M_TRIM_THRESHOLD, TRIM_BYTES)
 
 
-async def return_memory(forget_unused: Callable[[], int]) -> None:
-    """Forget what was not used for a while, and give back the free pages between blocks in use, until cancelled."""
+async def return_memory(forget_unused: Callable[[], int], pack: Callable[[], Awaitable[int]]) -> None:
+    """Pack what is older, forget what was not used for a while, and give back the free pages between blocks in use,
+    until cancelled. Both return how many bytes that frees."""
     library = _glibc() if STATM.exists() else None
     trims = Trims(_resident_bytes() if library is not None else 0)
     for checks in count(1):
         await asyncio.sleep(CHECK_SECONDS)
-        forgotten = forget_unused() if checks % CHECKS_BETWEEN_SWEEPS == 0 else 0
-        if library is not None and trims.is_due(_resident_bytes(), time.process_time(), forgotten):
+        freed = await pack()
+        if checks % CHECKS_BETWEEN_SWEEPS == 0:
+            freed += forget_unused()
+        if library is not None and trims.is_due(_resident_bytes(), time.process_time(), freed):
             await asyncio.to_thread(library.malloc_trim, 0)
             trims.trimmed(_resident_bytes())
 

@@ -279,7 +279,8 @@ async def _serve(
     await application.start()
     tune_interpreter()
     sweeping = asyncio.create_task(sweep(server.server_state.connections, Limits().sweep_seconds))
-    returning = asyncio.create_task(return_memory(application.dependencies.messages.sweep))
+    dependencies = application.dependencies
+    returning = asyncio.create_task(return_memory(dependencies.messages.sweep, dependencies.answers.pack))
     preparing = asyncio.create_task(_prepare_later(application))
     try:
         greet()  # after the ledger is read, which knows the spent budgets

@@ -4,7 +4,9 @@ Services keep answers unless the client asks them not to (`store`). What was ans
 upstream than the next one, no service knows: it is kept here, in memory only.
 """
 
+import asyncio
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -23,7 +25,13 @@ from switchyard.protocols.passthrough.peek import ABSENT, watched_members
 from switchyard.protocols.wire import Json, parsed, text
 from switchyard.relay.values import ClientRequest
 
-MAX_BYTES = 32 * 1024 * 1024
+MAX_BYTES = 24 * 1024 * 1024
+PLAIN_BYTES = 8 * 1024 * 1024
+"""so much of what the newest answers answered is never compressed: conversations in use need it with every turn"""
+LEAST_PACKED_BYTES = 4 * 1024
+"""less gains little, and takes longer for each byte"""
+PACKING_LEVEL = 1
+"""of zstd: long inputs to a quarter or a third, at 5 ms a megabyte; a higher one saves another tenth"""
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 MAX_AGE_SECONDS = 24 * 3600.0
 OVERHEAD_BYTES = 512
@@ -34,7 +42,8 @@ NAMES_AN_ITEM = f'"{REFERENCE}"'.encode()
 
 
 class Remembered(msgspec.Struct, frozen=True):
-    """One answer and what it answered. `issuer`: the service that knows it by its id; "" if none does."""
+    """One answer and what it answered, which may be packed. `issuer`: the service that knows it by its id; "" if none
+    does."""
 
     session: str
     upstream: str
@@ -43,6 +52,11 @@ class Remembered(msgspec.Struct, frozen=True):
     given: bytes
     output: bytes
     at: float
+    is_packed: bool = False
+
+    @property
+    def input(self) -> bytes:
+        return _unpacked(self.given) if self.is_packed else self.given
 
     @property
     def size(self) -> int:
@@ -57,6 +71,9 @@ class AnswerMemory:
         self._answer_of: dict[str, str] = {}
         """the answer that an item was part of"""
         self._bytes = 0
+        self._plain: dict[str, int] = {}
+        """of the answers whose input may be packed, the oldest first: its bytes"""
+        self._plain_bytes = 0
         self._max_bytes = max_bytes
         self._max_age_seconds = max_age_seconds
 
@@ -79,6 +96,9 @@ class AnswerMemory:
         self._forget(response.id)
         self._answers[response.id] = noted
         self._bytes += noted.size
+        if (size := len(noted.given)) >= LEAST_PACKED_BYTES:
+            self._plain[response.id] = size
+            self._plain_bytes += size
         self._answer_of.update(dict.fromkeys(ids_in(noted.output), response.id))
         self._trim(now)
 
@@ -114,6 +134,24 @@ class AnswerMemory:
             request, body=encoded, summary=replace(request.summary, members=watched_members(encoded))
         )
 
+    async def pack(self, most_plain: int = PLAIN_BYTES) -> int:
+        """Compress the inputs of the older answers in a thread, down to so many bytes that are not; what this saves."""
+        older: list[tuple[str, Remembered]] = []
+        while self._plain_bytes > most_plain:
+            id = next(iter(self._plain))
+            self._plain_bytes -= self._plain.pop(id)
+            older.append((id, self._answers[id]))
+        if not older:
+            return 0
+        saved = 0
+        packed = await asyncio.to_thread(_packed, [answer.given for _, answer in older])
+        for (id, answer), given in zip(older, packed, strict=True):
+            if self._answers.get(id) is answer:  # it may have been forgotten since
+                self._answers[id] = replace(answer, given=given, is_packed=True)
+                saved += len(answer.given) - len(given)
+        self._bytes -= saved
+        return saved
+
     def _conversation(self, id: str, issuer: str) -> list[Json] | None:
         """All items up to this answer, None if some are not known; the upstream that issued it knows them itself."""
         chain: list[Remembered] = []
@@ -128,7 +166,7 @@ class AnswerMemory:
             id = answer.previous
         items: list[Json] = []
         for answer in reversed(chain):
-            items += items_in(answer.given) + self._adapted(answer, items_in(answer.output), issuer)
+            items += items_in(answer.input) + self._adapted(answer, items_in(answer.output), issuer)
         return items
 
     def _replaced(self, items: list[Json], issuer: str) -> list[Json]:
@@ -156,6 +194,7 @@ class AnswerMemory:
         if answer is None:
             return
         self._bytes -= answer.size
+        self._plain_bytes -= self._plain.pop(id, 0)
         for item in ids_in(answer.output):
             if self._answer_of.get(item) == id:
                 del self._answer_of[item]
@@ -173,3 +212,17 @@ def _previous(request: ClientRequest) -> str:
 
 def _raw(request: ClientRequest, member: str) -> bytes:
     return bytes(request.summary.members.get(member) or ABSENT)
+
+
+def _packed(inputs: Sequence[bytes]) -> list[bytes]:
+    from zstandard import ZstdCompressor  # which most daemons never need
+
+    compress = ZstdCompressor(PACKING_LEVEL).compress
+    # what it returns keeps the memory of the longest possible output
+    return [bytes(memoryview(compress(given))) for given in inputs]
+
+
+def _unpacked(given: bytes) -> bytes:
+    from zstandard import ZstdDecompressor
+
+    return ZstdDecompressor().decompress(given)

@@ -1,6 +1,8 @@
 """What is remembered of answers, for how long, and for whom it is recalled."""
 
+import asyncio
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -89,6 +91,77 @@ def test_the_oldest_answers_make_room_for_new_ones() -> None:
     gone, kept = asked([reference("msg_1")]), asked([reference("msg_19")])
     assert memory.recalled(gone, "", 1.0) is gone
     assert recalled(memory, kept)["input"] == [{**TEXT, "id": "msg_19"}]
+
+
+LONG: Any = [{**HELLO, "content": f"Look at line {number}."} for number in range(2000)]
+
+
+def packing(memory: AnswerMemory, most_plain: int = 0) -> int:
+    return asyncio.run(memory.pack(most_plain))
+
+
+def memory_of_long_inputs(*ids: str, **more: Any) -> AnswerMemory:
+    memory = AnswerMemory(**more)
+    for id in ids:
+        memory.note(asked(LONG), "a", "", answered(id, TEXT), 0.0)
+    return memory
+
+
+def test_a_packed_answer_is_recalled_as_before() -> None:
+    memory, request = memory_of_long_inputs("resp_1"), asked("More", previous_response_id="resp_1")
+    before = recalled(memory, request)
+    assert packing(memory) > 100_000
+    assert recalled(memory, request) == before
+    assert before["input"][:2] == LONG[:2]
+
+
+def test_the_newest_inputs_are_not_packed() -> None:
+    memory = memory_of_long_inputs("resp_1", "resp_2", "resp_3")
+    size = len(json.dumps(LONG))
+    saved = packing(memory, most_plain=2 * size)
+    assert 0 < saved < size
+    assert packing(memory, most_plain=2 * size) == 0
+    assert packing(memory, most_plain=0) == 2 * saved
+
+
+def test_packed_answers_take_no_more_memory_than_is_counted() -> None:
+    memory = memory_of_long_inputs()
+    tracemalloc.start()
+    try:
+        for number in range(20):
+            memory.note(asked(LONG), "a", "", answered(f"resp_{number}", TEXT), 0.0)
+        plain, _ = tracemalloc.get_traced_memory()
+        saved = packing(memory)
+        packed, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert plain - packed > 0.9 * saved
+
+
+def test_packed_answers_leave_room_for_more() -> None:
+    many = [f"resp_{number}" for number in range(20)]
+    memory = memory_of_long_inputs(max_bytes=300_000)
+    for id in many:
+        memory.note(asked(LONG), "a", "", answered(id, TEXT), 0.0)
+        packing(memory)
+    assert all(memory.continued(asked("More", previous_response_id=id)) for id in many)
+
+
+def test_short_inputs_are_not_packed() -> None:
+    assert packing(memory_with(TEXT)) == 0
+
+
+def test_an_answer_that_changes_while_it_is_packed_stays_as_it_became() -> None:
+    memory = memory_of_long_inputs("resp_1")
+
+    async def change() -> int:
+        packing = asyncio.create_task(memory.pack(0))
+        await asyncio.sleep(0)
+        memory.note(asked("Hi"), "a", "", answered("resp_1", TEXT), 0.0)
+        return await packing
+
+    assert asyncio.run(change()) == 0
+    assert recalled(memory, asked("More", previous_response_id="resp_1"))["input"][0] == HELLO
 
 
 def test_an_answer_is_forgotten_after_a_day() -> None:
