@@ -114,10 +114,13 @@ class Stage:
     def start(self, command: Sequence[str], *, on_load_core: bool = False) -> subprocess.Popen[bytes]:
         core = self.load_core if on_load_core else 0
         log = (self.folder / "output.txt").open("ab")
+        environment = {**os.environ, "HOME": str(self.folder)}
+        # with it, every start compiles each module that has no compiled file yet
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         process = subprocess.Popen(
             [*_pinned(core), *command] if self.is_pinned else command,
             cwd=ROOT,
-            env={**os.environ, "HOME": str(self.folder)},
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
