@@ -277,6 +277,6 @@ def _break_charge(failure: Failure, rules: Failover) -> Charge:
     return replace(
         charge,
         weight="cooldown",
-        retry_after=BREAK_COOLDOWN_SECONDS if is_open else charge.retry_after,
+        at_least=BREAK_COOLDOWN_SECONDS if is_open else 0.0,
         rescues=judge(failure, rules, 0).action == "rescue",
     )

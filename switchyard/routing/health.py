@@ -24,6 +24,8 @@ class Charge(msgspec.Struct, frozen=True):
     model_only: bool = False
     retry_after: float | None = None
     """the cooldown that the upstream itself asked for, in seconds"""
+    at_least: float = 0.0
+    """seconds that a cooldown lasts although nothing has asked for it: others are preferred, and it may be probed"""
     full: bool = False
     """the first cooldown has the full length: the cause is permanent"""
     is_reset: bool = False
@@ -214,8 +216,8 @@ def _cooldown(condition: Condition, model: str, *, on_trial: bool) -> Cooldown:
 
 def _apply_charge(condition: Condition, charge: Charge, rules: Failover, now: float, began: float) -> None:
     if condition.cooldowns and (began < condition.since or now < condition.until):
-        # the cooldown keeps its length, unless the upstream itself asks for more or the cause is permanent
-        if charge.retry_after is not None or charge.full:
+        # the cooldown keeps its length, unless the charge states one or its cause is permanent
+        if charge.retry_after is not None or charge.full or charge.at_least:
             condition.until = max(condition.until, now + cooldown_length(condition.cooldowns, charge, rules))
         return
     condition.errors += 1
@@ -232,13 +234,14 @@ def cooldown_length(cooldowns: int, charge: Charge, rules: Failover) -> float:
 
     A simulated failure cools down until the end of the simulation at most.
     """
+    capped = max(rules.max_cooldown_seconds, rules.cooldown_seconds)
     if charge.retry_after is not None:
-        capped = max(rules.max_cooldown_seconds, rules.cooldown_seconds)
         seconds = min(max(charge.retry_after, 1.0), MAX_SECONDS if charge.is_reset else capped)
     elif charge.full:
         seconds = rules.cooldown_seconds
     else:
         seconds = min(rules.cooldown_start_seconds * 2 ** min(cooldowns - 1, 16), rules.cooldown_seconds)
+        seconds = max(seconds, min(charge.at_least, capped))
     return seconds if charge.simulated_seconds is None else min(seconds, charge.simulated_seconds)
 
 

@@ -11,8 +11,9 @@ from switchyard.exchange import Exchange, FailureKind, Outcome
 from switchyard.relay.failures import AttemptFailed, network_failure
 from switchyard.relay.upstream import Call, Reply
 from switchyard.settings import Failover, Settings, TimeoutOverrides, Upstream
+from tests.bed import wire
 from tests.bed.fake_time import now, run, settle
-from tests.bed.stage import Stage, refused, reply, upstream
+from tests.bed.stage import Body, Stage, refused, reply, upstream
 
 BUSY = b'{"type":"error","error":{"type":"api_error","message":"busy"}}'
 FAULTS: dict[str, Callable[[], Reply]] = {
@@ -594,3 +595,42 @@ def test_a_held_request_does_not_wait_for_a_slot_elsewhere_while_its_upstream_re
         )
 
     assert run(scenario()) == (Outcome.OK, "a", True, 0)
+
+
+# --- a stream that has broken --------------------------------------------------
+
+RECORDS = wire.records("messages", wire.Reply("Hello, you"), "m")
+BROKEN = b"".join(RECORDS[:-3])
+ENDED_BY = {
+    "the end of the connection": Body(BROKEN),
+    "silence": Body(BROKEN, lingers=1e9),
+    "an error event": Body(
+        BROKEN + b'event: error\ndata: {"type":"error","error":{"type":"api_error","message":"Oops"}}\n\n'
+    ),
+}
+
+
+@pytest.mark.parametrize("names", [("a",), ("a", "b")], ids=["sole", "both"])
+@pytest.mark.parametrize("ended_by", ENDED_BY)
+def test_what_is_repeated_after_a_stream_broke_is_tried_at_once_if_there_is_no_other_upstream(
+    ended_by: str, names: tuple[str, ...]
+) -> None:
+    async def scenario() -> tuple[list[str], list[Outcome], float]:
+        breaking = set(names)
+
+        async def answer(call: Call) -> Reply:
+            is_breaking = call.upstream in breaking
+            breaking.discard(call.upstream)
+            body = ENDED_BY[ended_by] if is_breaking else Body(b"".join(RECORDS))
+            return Reply(200, [("content-type", "text/event-stream")], body)
+
+        stage = Stage(Settings(upstreams=tuple(upstream(name) for name in names)), answer)
+        outcomes = [(await stage.ask(stream=True)).outcome for _ in names]
+        before = now()
+        outcomes.append((await stage.ask(stream=True)).outcome)
+        return stage.wire.asked, outcomes, now() - before
+
+    asked, outcomes, waited = run(scenario())
+    assert asked == [*names, "a"]
+    assert outcomes == [*[Outcome.TRUNCATED] * len(names), Outcome.OK]
+    assert waited < 1.0

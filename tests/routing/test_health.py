@@ -345,9 +345,20 @@ def test_a_break_reported_with_its_time_of_cooldown_holds_whenever_its_attempt_b
     health = Health()
     health.failed("u", "m", HINT, "429", RULES, 10.0, begun=0.0)
     health.begin("u", "m", "trial")
-    health.failed("u", "m", Charge("cooldown", retry_after=60.0), "stream broke", RULES, 41.0, begun=1.0)
+    health.failed("u", "m", Charge("cooldown", at_least=60.0), "stream broke", RULES, 41.0, begun=1.0)
     cooldown = health.cooldown_of("u", "m", 42.0, "trial")
-    assert cooldown is not None and cooldown.until == 101.0
+    assert cooldown is not None and cooldown.until == 141.0
+
+
+@pytest.mark.parametrize(("at_least", "until"), [(60.0, 110.0), (200.0, 210.0), (1e9, 510.0)])
+def test_a_cooldown_of_a_least_length_is_none_that_the_upstream_has_asked_for(
+    at_least: float, until: float
+) -> None:
+    health = Health()
+    health.failed("u", "m", Charge("cooldown", at_least=at_least), "stream broke", RULES, 10.0)
+    cooldown = health.cooldown_of("u", "m", 11.0)
+    assert cooldown is not None
+    assert (cooldown.until, cooldown.passes, cooldown.hinted) == (until, True, False)
 
 
 def test_a_hint_of_any_error_is_honoured() -> None:
