@@ -13,7 +13,7 @@ import pytest
 from tests.bed import wire
 from tests.bed.asking import ask, error_of, text_of
 from tests.bed.daemon import Daemon, Document, Response, holding_settings, settings, upstream
-from tests.bed.patience import wait_until
+from tests.bed.patience import PATIENCE_SECONDS, wait_until
 from tests.bed.upstream import (
     FAULTS,
     Answer,
@@ -42,11 +42,15 @@ HURRY = {"first_byte": 2, "idle": 2}
 
 @dataclass
 class Crowd:
-    """An answer that records how many requests it serves at a time, and their order."""
+    """An answer that records how many requests it serves at a time, and their order.
+
+    `together`: each answer waits until so many requests have come.
+    """
 
     text: str
     seconds: float = 0.0
     gate: threading.Event | None = None
+    together: threading.Barrier | None = None
     now: int = 0
     most: int = 0
     order: list[str] = field(default_factory=list)
@@ -59,6 +63,8 @@ class Crowd:
             self.order.append(request.json["messages"][0]["content"])
         if self.gate is not None:
             yield Hold(self.gate)
+        if self.together is not None:
+            self.together.wait(PATIENCE_SECONDS)
         if self.seconds:
             yield Wait(self.seconds)
         # the client may read the last bytes and send its next request before this thread continues
@@ -276,7 +282,7 @@ def test_an_edit_clears_only_what_is_held_against_a_changed_account(tmp_path: Pa
 
 
 def test_32_clients_of_an_upstream_for_two_are_served_two_at_a_time_in_their_order(tmp_path: Path) -> None:
-    crowd = Crowd("served", seconds=0.02, gate=(all_have_come := threading.Event()))
+    crowd = Crowd("served", gate=(all_have_come := threading.Event()), together=threading.Barrier(2))
     with ScriptedUpstream(crowd) as limited:
         entry = upstream("limited", limited.url, max_concurrency=2)
         with Daemon(tmp_path, settings(entry)) as daemon:
@@ -292,7 +298,7 @@ def test_32_clients_of_an_upstream_for_two_are_served_two_at_a_time_in_their_ord
             lines = daemon.journal()
     assert texts(responses) == {(200, "served")}
     assert (crowd.most, left, len(lines)) == (2, 0, 32)
-    # two parallel requests may overtake each other on their way to the upstream
+    # the two that are served together may overtake each other on their way to the upstream
     assert all(abs(crowd.order.index(name) - place) <= 1 for place, name in enumerate(names)), crowd.order
 
 
