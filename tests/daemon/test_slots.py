@@ -199,11 +199,11 @@ def test_whole_answers_in_json_as_well(bed: Bed, name: Protocol) -> None:
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
-def test_a_connection_whose_body_has_ended_serves_the_next_request(bed: Bed, name: Protocol) -> None:
-    bed.server.hang_up()
-    before = bed.server.connection_count
-    check_one_by_one(bed, name, name, OneAtATime(), stream=True)
-    assert bed.server.connection_count - before == 1
+def test_a_connection_whose_body_has_ended_serves_the_next_request(patient: Bed, name: Protocol) -> None:
+    patient.server.hang_up()
+    before = patient.server.connection_count
+    check_one_by_one(patient, name, name, OneAtATime(), stream=True)
+    assert patient.server.connection_count - before == 1
 
 
 # --- the end is sent at once, and the next request waits -------------------------
