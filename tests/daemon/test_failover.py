@@ -114,7 +114,8 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     with ScriptedUpstream() as first, ScriptedUpstream() as second, ScriptedUpstream() as rescue:
         entries = (
             upstream("refusing", closed_url(), models=["refused"]),
-            upstream("first", first.url, models=["m"], timeouts=HURRY),
+            upstream("first", first.url, models=["m"]),
+            upstream("hurried", first.url, models=["hurried"], timeouts=HURRY),
             upstream("second", second.url, role="backup"),
             upstream("rescue", rescue.url, role="rescue"),
         )
@@ -151,7 +152,8 @@ def test_each_failure_has_its_action(
     bed.rescue.script(rescue or say("not wanted"))
     bed.daemon.post("/api/upstreams/clear", {})
 
-    response = ask(bed.daemon.url, "messages", stream=False)
+    model = "hurried" if SILENCE in answers else "m"
+    response = ask(bed.daemon.url, "messages", model, stream=False)
 
     reported = (
         text_of("messages", response) if response.status == 200 else error_of("messages", response)["message"]
@@ -455,7 +457,7 @@ def outcome_of(daemon: Daemon, id: str) -> str:
 def test_the_owner_can_watch_the_failover_work(tmp_path: Path, mode: str, protocol: Protocol) -> None:
     with ScriptedUpstream(say("first " * 40)) as first, ScriptedUpstream(say("second")) as second:
         entries = [
-            upstream("first", first.url, protocol, timeouts=HURRY),
+            upstream("first", first.url, protocol, timeouts=HURRY if mode == "slow" else {}),
             upstream("second", second.url, protocol),
         ]
         with Daemon(tmp_path, settings(*entries)) as daemon:
