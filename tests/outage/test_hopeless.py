@@ -24,7 +24,7 @@ from tests.outage.cases import PATIENCE, SDKS, Client, Visit
 pytestmark = pytest.mark.timeout(300)
 
 AT_ONCE = 5.0
-"""seconds on the daemon's own clock, with a margin for a busy machine"""
+"""seconds on the daemon's own clock, without those of the attempts: these last the longer the busier the machine is"""
 SLACK = 5.0
 AT_A_TIME = 30
 UNKNOWN_HOST = 15.0
@@ -68,7 +68,7 @@ ALL: dict[str, Hopeless] = {
         refusal(503, "new_api_error", "当前分组 default 下对于模型 m 无可用渠道"), (404, 503), "无可用渠道"
     ),
     "TLS to a plain port": Hopeless(
-        None, NETWORK_STATUSES, within=AT_ONCE, base_url="https://127.0.0.1:{port}"
+        None, NETWORK_STATUSES, "does not speak TLS", base_url="https://127.0.0.1:{port}"
     ),
     "unknown host": Hopeless(
         None,
@@ -103,6 +103,14 @@ class Ending:
     @property
     def attempts(self) -> int:
         return sum(len(row["attempts"]) for row in self.rows)
+
+    @property
+    def waited(self) -> float:
+        """Seconds of the request that belong to no attempt."""
+        (row,) = self.rows
+        attempts: float = sum(attempt["ended"] - attempt["started"] for attempt in row["attempts"])
+        waited: float = row["duration"] - attempts
+        return waited
 
 
 class PlainServer(ScriptedUpstream):
@@ -200,7 +208,7 @@ def test_it_ends_in_time_with_one_sentence_and_its_own_status(
     assert status in hopeless.statuses or (hopeless.within > AT_ONCE and case[1].stream), ending.reported
     assert hopeless.says.lower() in ending.reported.lower() and "\n" not in ending.reported, ending.reported
     assert ending.rows[0]["upstream"] in ending.reported, "it does not name the upstream"
-    assert ending.rows[0]["duration"] <= hopeless.within, ending.reported
+    assert ending.waited <= hopeless.within, ending.reported
 
 
 @pytest.mark.parametrize("case", CASES, ids=named)
