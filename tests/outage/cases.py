@@ -24,8 +24,11 @@ MAX_REQUESTS = {SHORT: 8, LONG: 16}
 """attempts per upstream, including the successful one"""
 NEVER_ANSWERED = 20.0
 """seconds for which a request is held for an entry that has never answered"""
-IMPATIENT = {True: {"first_byte": 3}, False: {"first_byte": 3, "idle": 3}}
-"""Time-outs for an upstream that hangs, by whether its answers are streamed: whole ones may take the longer of both."""
+IMPATIENT = {True: {"first_byte": 5}, False: {"first_byte": 5, "idle": 5}}
+"""Time-outs for an upstream that hangs, by whether its answers are streamed: whole ones may take the longer of both.
+
+Its answer after the outage has to come within them, on a busy machine as well.
+"""
 PATIENCE, OWN_PATIENCE = 90.0, 30.0
 """seconds beyond the outage that a client may take, through Switchyard and by itself"""
 TEXT = "All is done."
