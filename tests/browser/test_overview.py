@@ -90,7 +90,7 @@ def test_an_upstream_that_is_cooling_down_is_shown_with_its_reason_and_can_be_cl
             settings(
                 upstream("broken", "http://127.0.0.1:9"),
                 upstream("fine", server.url),
-                failover={"error_threshold": 1},
+                failover={"error_threshold": 1, "cooldown_start_seconds": 600},
             )
         )
         page = open_page(demo)

@@ -103,7 +103,8 @@ def test_the_details_and_the_row_of_a_failing_upstream_speak_chinese(tmp_path: P
             upstream("denied", first.url),
             upstream("fine", second.url),
         )
-        with Daemon(tmp_path, settings(*entries, failover={"error_threshold": 1})) as daemon:
+        rules = {"error_threshold": 1, "cooldown_start_seconds": 600}
+        with Daemon(tmp_path, settings(*entries, failover=rules)) as daemon:
             assert ask(daemon.url, "messages").status == 200
             [row] = daemon.get("/api/requests").json["requests"]
             page = open_page(daemon, f"/#/requests?id={row['id']}", locale="zh-CN")

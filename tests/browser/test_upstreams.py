@@ -556,7 +556,10 @@ def test_a_row_is_redrawn_although_the_release_of_a_press_on_it_was_lost(
 
 def test_an_open_menu_stays_while_requests_change_its_row(daemon: Daemon, open_page: Open) -> None:
     daemon.change_settings(
-        settings(upstream("broken", "http://127.0.0.1:9"), failover={"error_threshold": 1})
+        settings(
+            upstream("broken", "http://127.0.0.1:9"),
+            failover={"error_threshold": 1, "cooldown_start_seconds": 600},
+        )
     )
     page = open_page(daemon, PANEL)
     row(page, "broken").get_by_role("button", name="More actions").click()

@@ -30,7 +30,7 @@ def spare() -> Iterator[ScriptedUpstream]:
 def document(main: ScriptedUpstream, spare: ScriptedUpstream) -> Document:
     """The spare one would answer only when the main one cannot."""
     entries = upstream("main", main.url), upstream("spare", spare.url, role="backup", weekdays=[])
-    return settings(*entries, failover={"error_threshold": 1})
+    return settings(*entries, failover={"error_threshold": 1, "cooldown_start_seconds": 600})
 
 
 @pytest.fixture
