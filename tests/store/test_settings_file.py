@@ -24,6 +24,7 @@ from switchyard.store.settings_file import (
     revision_of,
     watched_folders,
 )
+from tests.bed.patience import PATIENCE_SECONDS
 
 LEGACY: dict[str, Any] = {
     "api_configs": [
@@ -291,7 +292,7 @@ class Watched:
     async def change(self, act: Callable[[], object]) -> None:
         self._said.clear()
         act()
-        await asyncio.wait_for(self._said.wait(), 10)
+        await asyncio.wait_for(self._said.wait(), PATIENCE_SECONDS)
 
 
 def follow(tmp_path: Path, *steps: Callable[[SettingsFile], None]) -> list[tuple[list[str], list[str]]]:
