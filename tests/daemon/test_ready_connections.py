@@ -63,6 +63,8 @@ def test_a_conversation_finds_a_ready_connection_after_the_server_has_closed_its
     with Closing() as server, Daemon(tmp_path, settings(upstream("a", server.url, "chat"))) as daemon:
         assert ask(daemon, SESSION) == 200
         wait_until(lambda: len(server.connected) == 2, "a ready connection")
+        for _ in range(3):  # each takes several turns of the daemon's loop, in which it notes the connection
+            daemon.get("/health")
         assert server.answered == [0]
         assert ask(daemon, SESSION) == 200
         assert server.answered == [0, 1]
