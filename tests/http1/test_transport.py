@@ -175,15 +175,19 @@ def test_a_connection_idle_for_too_long_is_not_used(run: Run, awake: float, wall
 
 
 def test_idle_connections_are_closed_in_time_without_anybody_asking(run: Run) -> None:
+    clocks = Clocks()
+
     async def work(transport: Http1Transport) -> int:
         async with RawServer(answers(ok())) as server:
             await asyncio.gather(*(post(transport, server.url) for _ in range(3)))
             assert transport.idle_count == 3
+            clocks.monotonic_now += 1.1
+            clocks.wall_now += 1.1
             while transport.open_count:
                 await asyncio.sleep(0.01)
             return transport.idle_count
 
-    assert run(work, idle_seconds=1.0) == 0
+    assert run(work, idle_seconds=1.0, monotonic=clocks.monotonic, wall=clocks.wall) == 0
 
 
 def test_more_idle_connections_than_are_kept_are_closed(run: Run) -> None:
