@@ -32,15 +32,19 @@ def own_mounts(daemon: Daemon) -> Iterator[None]:
 
 @contextmanager
 def read_only(daemon: Daemon) -> Iterator[None]:
-    """For the daemon, its data folder looks the same and refuses each write."""
+    """For the daemon, its data folder looks the same and refuses each write.
+
+    The mount is read-only before it is moved there: it could not become so while the daemon has a file of it open.
+    """
     copy = daemon.data.with_name("copy")
-    shutil.copytree(daemon.data, copy)
-    _within(daemon, "mount", "--bind", str(copy), str(daemon.data))
-    _within(daemon, "mount", "-o", "remount,bind,ro", str(daemon.data))
+    shutil.copytree(daemon.data, copy, ignore=shutil.ignore_patterns("*.tmp"))
+    _within(daemon, "mount", "--bind", str(copy), str(copy))
+    _within(daemon, "mount", "-o", "remount,bind,ro", str(copy))
+    _within(daemon, "mount", "--move", str(copy), str(daemon.data))
     try:
         yield
     finally:
-        _within(daemon, "umount", str(daemon.data))
+        _within(daemon, "umount", "--lazy", str(daemon.data))
 
 
 def _within(daemon: Daemon, *command: str) -> None:
