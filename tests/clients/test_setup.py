@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bed.clients import BIN
+from tests.bed.clients import BIN, CLIENT_SECONDS
 from tests.bed.daemon import Daemon, settings, upstream
 from tests.bed.upstream import Answer, Received, Script, ScriptedUpstream, answer
 from tests.bed.wire import Call, Reply, Usage
@@ -30,7 +30,9 @@ USERS_CLAUDE = '{\n  "includeCoAuthoredBy": false\n}\n'
 USERS_CODEX = '# mine\nmodel = "gpt-5.5" # best\n\n[tui]\nnotifications = false\n'
 
 
-def run(home: Path, client: str, *arguments: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
+def run(
+    home: Path, client: str, *arguments: str, seconds: float = CLIENT_SECONDS
+) -> subprocess.CompletedProcess[str]:
     """The client in a temporary home; nothing in its environment refers to the daemon."""
     work = home / "work"
     work.mkdir(exist_ok=True)
