@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import weakref
+from contextlib import suppress
 from pathlib import Path
 from random import SystemRandom
 from typing import IO, Any, Self, cast
@@ -218,9 +219,18 @@ class Daemon:
     def all_written(self) -> str:
         """Everything the daemon has written or printed except the settings, for searches."""
         kept_out = {"all_configs.json", "history"}
-        paths = [path for path in self.data.rglob("*") if path.is_file()]
-        files = [path for path in paths if kept_out.isdisjoint(path.relative_to(self.data).parts)]
-        return self.output + "".join(path.read_text(errors="replace") for path in files)
+        texts = self.texts().items()
+        files = [text for path, text in texts if kept_out.isdisjoint(path.relative_to(self.data).parts)]
+        return self.output + "".join(files)
+
+    def texts(self) -> dict[Path, str]:
+        """The content of each file of the data folder."""
+        found: dict[Path, str] = {}
+        for path in self.data.rglob("*"):
+            if path.is_file():
+                with suppress(FileNotFoundError):  # the daemon saves: a temporary file has just got its name
+                    found[path] = path.read_text(errors="replace")
+        return found
 
 
 class Response:
