@@ -1,7 +1,6 @@
 """Opening connections: names and their addresses, time limits, TLS, proxies, and leaving halfway."""
 
 import asyncio
-import socket
 import ssl
 
 import pytest
@@ -11,6 +10,7 @@ from switchyard.http1.addresses import connect_first, has_address
 from switchyard.http1.errors import ConnectFailed, ConnectionBroken, ConnectTimeout, ProxyRefused
 from switchyard.http1.transport import Http1Transport
 from tests.bed.certificates import Certificates, make_certificates
+from tests.bed.full_listener import FullListener
 from tests.bed.raw_server import RawServer, Talk, answers, ok
 from tests.bed.upstream import closed_port
 from tests.http1.conftest import Run
@@ -29,14 +29,6 @@ async def get(transport: Http1Transport, url: str, seconds: float = 5) -> bytes:
 async def holds_on(talk: Talk) -> None:
     """Says nothing at all, until the client leaves."""
     await talk.left()
-
-
-def full_listener() -> socket.socket:
-    """A server that accepts nobody: its queue is full."""
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    listener.listen(0)
-    return listener
 
 
 # --- names and addresses -------------------------------------------------------
@@ -63,10 +55,8 @@ def test_the_address_that_answers_first_wins(run: Run, first: str, monkeypatch: 
         monkeypatch.setattr(addresses, "NEXT_ADDRESS_SECONDS", 600)
 
     async def work(_: Http1Transport) -> bool:
-        with full_listener() as listener, socket.socket() as filler:
-            filler.setblocking(False)
-            filler.connect_ex(listener.getsockname())
-            silent = listener.getsockname()
+        with FullListener() as full:
+            silent = ("127.0.0.1", full.port)
             refusing = ("::1", closed_port())
             async with RawServer(answers(ok())) as server:
                 answering = ("127.0.0.1", server.port)
@@ -92,11 +82,9 @@ def test_the_reason_of_the_last_address_is_reported_when_none_answers(run: Run) 
 
 def test_a_server_that_does_not_accept_in_time_is_reported(run: Run) -> None:
     async def work(transport: Http1Transport) -> str:
-        with full_listener() as listener, socket.socket() as filler:
-            filler.setblocking(False)
-            filler.connect_ex(listener.getsockname())
+        with FullListener() as full:
             with pytest.raises(ConnectTimeout) as caught:
-                await get(transport, f"http://127.0.0.1:{listener.getsockname()[1]}/", 0.1)
+                await get(transport, f"{full.url}/", 0.1)
         return str(caught.value)
 
     assert run(work) == "no connection within 0.1 s"
