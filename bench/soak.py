@@ -140,7 +140,7 @@ class Soak:
         async with httpx.AsyncClient(base_url=self._url, timeout=30, trust_env=False, limits=one) as admin:
             await self._ready(admin)
             await self._warm_up()
-            before = await self._counts(daemon)
+            before = await self._steady_counts(daemon)
             began = time.monotonic()
             disturbing = [
                 asyncio.create_task(change_moods(self.upstreams, self._pick, self.moods.append)),
@@ -157,7 +157,7 @@ class Soak:
                 with suppress(asyncio.CancelledError):
                     await task
             await self._settled(admin)
-            after = await self._counts(daemon)
+            after = await self._steady_counts(daemon)
             await asyncio.sleep(self.rest_seconds)
             self.at_rest = _megabytes(daemon.pid)
             statistics = (await admin.get("/api/token-stats")).json()["summary"]
@@ -331,6 +331,16 @@ class Soak:
             self.tally.wrong.append(f"prompt {number}: not all are named: {response.text[:600]}; {detail}")
 
     # --- counts -------------------------------------------------------------
+
+    async def _steady_counts(self, daemon: "subprocess.Popen[bytes]") -> dict[str, Any]:
+        """Counts that are the same twice: a file that is open while it is saved is no leak."""
+        last = await self._counts(daemon)
+        for _ in range(5):
+            found = await self._counts(daemon)
+            if not _differences(last, found):
+                break
+            last = found
+        return last
 
     async def _counts(self, daemon: "subprocess.Popen[bytes]") -> dict[str, Any]:
         """What the daemon holds after the upstreams have closed their connections and it has noticed."""
