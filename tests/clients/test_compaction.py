@@ -10,7 +10,7 @@ from tests.bed.strict import Strict
 from tests.bed.upstream import Received, Script, ScriptedUpstream, answer
 from tests.bed.wire import PROTOCOLS, Call, Protocol, Reply, Usage
 
-pytestmark = [pytest.mark.real_clients, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.real_clients
 
 LIMIT = 20_000
 SUMMARY = "All that matters: the shell said result-42."

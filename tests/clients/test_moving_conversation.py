@@ -16,7 +16,7 @@ from tests.bed.strict import Strict
 from tests.bed.upstream import Answer, Received, Script, ScriptedUpstream, answer, status
 from tests.bed.wire import Call, Protocol, Reply
 
-pytestmark = [pytest.mark.real_clients, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.real_clients, pytest.mark.timeout(600)]
 
 Phase = Literal["call", "answer"]
 SPOKEN: dict[str, Protocol] = {
