@@ -23,9 +23,10 @@ def test_a_kept_connection_that_leads_nowhere_costs_one_time_limit(
 ) -> None:
     with ScriptedUpstream(say("lost")) as lost, ScriptedUpstream(say("other")) as other:
         with SilentRelay(lost.url) as relay:
-            entries = [upstream("a", relay.url, protocol, timeouts=SHORT), upstream("b", other.url, protocol)]
+            entries = [upstream("a", relay.url, protocol), upstream("b", other.url, protocol)]
             with Daemon(tmp_path, settings(*entries)) as daemon:
                 assert text_of(protocol, ask(daemon.url, protocol)) == "lost"
+                daemon.change_settings(settings(entries[0] | {"timeouts": SHORT}, entries[1]))
                 relay.fall_silent()
                 assert text_of(protocol, ask(daemon.url, protocol)) == "other"
                 _all_slots_are_free(daemon)
