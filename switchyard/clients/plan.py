@@ -94,7 +94,7 @@ def apply(plan: Plan, stamp: str) -> tuple[Path, ...]:
         if change.before not in (None, change.after) and not change.ours:
             backups.append(free_name(change.path.with_name(f"{change.path.name}.backup-{stamp}")))
             write_whole(backups[-1], change.before)
-            _drop_old_backups(change.path)
+            _drop_old_backups(change.path, backups[-1])
         if change.after is None:
             target_of(change.path).unlink(missing_ok=True)
         else:
@@ -141,14 +141,15 @@ def record_change(path: Path, record: Record | None) -> tuple[FileChange, ...]:
     return change_of(noted, read_or_none(noted), after, ours=True, private=after is not None)
 
 
-def _drop_old_backups(path: Path) -> None:
-    """Keep the newest ones; a file that only looks like a backup stays."""
+def _drop_old_backups(path: Path, made: Path) -> None:
+    """Keep the newest ones, and the one just made: the clock may have been set back. What only looks like one stays."""
     found = []
     for backup in path.parent.glob(f"{escape(path.name)}.backup-*"):
         stamp = STAMPED.fullmatch(backup.name.removeprefix(f"{path.name}.backup-"))
         if stamp is not None:
             found.append((stamp["time"], int(stamp["number"] or 1), backup))
-    for _, _, backup in sorted(found)[:-KEPT_BACKUPS]:
+    older = [backup for _, _, backup in sorted(found)[:-KEPT_BACKUPS] if backup != made]
+    for backup in older:
         # one that cannot be removed does no harm
         with suppress(OSError):
             backup.unlink()

@@ -94,3 +94,13 @@ def test_the_last_20_backups_of_a_file_are_kept_and_nothing_else_is_removed(tmp_
     kept = {one: (tmp_path / one).read_text() for one in names}
     assert sorted(map(int, kept.values())) == list(range(5, 25))
     assert others <= {one.name for one in tmp_path.iterdir()}
+
+
+def test_the_backup_just_made_stays_although_the_clock_was_set_back(tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    path.write_bytes(b"0")
+    for number in range(22):
+        stamp = "20200101-000000" if number == 21 else f"20260101-0000{number:02}"
+        change = FileChange(path, str(number).encode(), str(number + 1).encode())
+        (made,) = apply(Plan((change,)), stamp)
+    assert made.read_bytes() == b"21"
