@@ -298,18 +298,18 @@ class SettingsFile:
     async def _changes(self) -> AsyncGenerator[None, None]:
         """Yields at once, at every event near the file, and every two seconds in case no events arrive."""
         yield None
-        await asyncio.to_thread(import_module, "watchfiles")  # what it imports delays no start
-        yield None
         while True:
             folders = watched_folders(self.path)
             try:
+                await asyncio.to_thread(import_module, "watchfiles")  # what it imports delays no start
+                yield None
                 async with aclosing(_events(folders)) as events:
                     async for _ in events:
                         yield None
                         if watched_folders(self.path) != folders:
                             break
-            except (OSError, RuntimeError):
-                # no inotify watches left, or a file system without them: polling is enough
+            except (OSError, RuntimeError, ImportError):
+                # no inotify watches or file handles left, or a file system without events: polling is enough
                 await asyncio.sleep(POLL_SECONDS)
                 yield None
 

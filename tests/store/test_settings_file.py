@@ -1,13 +1,16 @@
 """The settings stay current, and no version of the file is lost."""
 
 import asyncio
+import errno
 import os
 import resource
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -15,6 +18,7 @@ import pytest
 
 from switchyard.default_settings import default_document
 from switchyard.faults import Fault, SettingsError
+from switchyard.store import settings_file
 from switchyard.store.settings_file import (
     KEPT_VERSIONS,
     SettingsFile,
@@ -391,6 +395,24 @@ def test_unknown_fields_are_those_of_the_file_on_disk(tmp_path: Path) -> None:
     file.path.write_bytes(good)
     file.reread()
     assert (file.faults, file.warnings) == ((), first)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EMFILE, "Too many open files"), ImportError("watchfiles")])
+def test_edits_are_noticed_although_no_events_can_be_had_at_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    tries: list[str] = []
+
+    def import_later(name: str) -> ModuleType:
+        tries.append(name)
+        if len(tries) == 1:
+            raise error
+        return import_module(name)
+
+    monkeypatch.setattr(settings_file, "import_module", import_later)
+    monkeypatch.setattr(settings_file, "POLL_SECONDS", 0.01)
+    assert follow(tmp_path, write("b"), write("c")) == [(["b"], []), (["c"], [])]
+    assert tries[:2] == ["watchfiles"] * 2
 
 
 def test_the_content_an_edit_replaced_is_kept(tmp_path: Path) -> None:
