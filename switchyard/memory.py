@@ -7,6 +7,7 @@ import asyncio
 import ctypes
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -56,12 +57,13 @@ async def return_memory(forget_unused: Callable[[], int], pack: Callable[[], Awa
     trims = Trims(_resident_bytes() if library is not None else 0)
     for checks in count(1):
         await asyncio.sleep(CHECK_SECONDS)
-        freed = await pack()
-        if checks % CHECKS_BETWEEN_SWEEPS == 0:
-            freed += forget_unused()
-        if library is not None and trims.is_due(_resident_bytes(), time.process_time(), freed):
-            await asyncio.to_thread(library.malloc_trim, 0)
-            trims.trimmed(_resident_bytes())
+        with suppress(OSError, ImportError):  # without free file handles the next check does it
+            freed = await pack()
+            if checks % CHECKS_BETWEEN_SWEEPS == 0:
+                freed += forget_unused()
+            if library is not None and trims.is_due(_resident_bytes(), time.process_time(), freed):
+                await asyncio.to_thread(library.malloc_trim, 0)
+                trims.trimmed(_resident_bytes())
 
 
 class Trims:

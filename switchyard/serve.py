@@ -297,7 +297,10 @@ async def _serve(
 async def _prepare_later(application: Application) -> None:
     """The first requests come first."""
     await asyncio.sleep(PREPARE_AFTER_SECONDS)
-    await asyncio.to_thread(application.import_rest)
+    with contextlib.suppress(
+        OSError, ImportError
+    ):  # without free file handles it is imported when it is needed
+        await asyncio.to_thread(application.import_rest)
     await asyncio.to_thread(compile_all)
 
 

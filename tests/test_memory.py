@@ -1,7 +1,10 @@
 """When the free memory of the process is worth returning to the system."""
 
+import asyncio
+
 import pytest
 
+from switchyard import memory
 from switchyard.memory import GROWN_BYTES, WORKED_SECONDS, Trims, is_worth_a_trim
 
 LEAST = 60_000_000
@@ -45,3 +48,19 @@ def test_a_little_work_at_each_check_adds_up_to_a_trim() -> None:
     trims = Trims(45 * MB)
     due = [trims.is_due(100 * MB, cpu_seconds=WORKED_SECONDS * 0.4 * check) for check in (1, 2, 3)]
     assert due == [False, False, True]
+
+
+@pytest.mark.parametrize("error", [OSError("Too many open files"), ImportError("zstandard")])
+def test_a_check_that_fails_is_not_the_last_one(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    checks: list[int] = []
+
+    async def pack() -> int:
+        checks.append(len(checks))
+        if len(checks) == 1:
+            raise error
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(memory, "CHECK_SECONDS", 0.0)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(memory.return_memory(lambda: 0, pack))
+    assert len(checks) == 2
