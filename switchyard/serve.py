@@ -19,6 +19,7 @@ from uvicorn.server import Server
 from switchyard.application import Application
 from switchyard.banner import banner
 from switchyard.connections import Limits, bounded, prepare_handles, sweep
+from switchyard.daemon_address import client_address
 from switchyard.faults import SettingsError
 from switchyard.installation import own_command
 from switchyard.logs import Logs
@@ -51,10 +52,6 @@ SWITCH_SECONDS = 0.001
 """the longest time that a thread converting a large body delays the streams"""
 
 
-CLIENT_NAMES = {"127.0.0.1": "localhost", "0.0.0.0": "localhost", "::": "::1"}
-"""the name for clients on this machine, where that is not the address to listen on; localhost may have no IPv6"""
-
-
 class CannotServe(Exception):
     """One sentence with the remedy."""
 
@@ -78,8 +75,7 @@ class Options(msgspec.Struct, frozen=True):
     @property
     def url(self) -> str:
         """The address for clients."""
-        name = CLIENT_NAMES.get(self.host, self.host)
-        return f"{self.scheme}://{f'[{name}]' if ':' in name else name}:{self.port}"
+        return client_address(self.host, self.port, has_tls=bool(self.cert))
 
 
 def serve(options: Options) -> int:

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from switchyard.commands.command import CommandFailed
+from switchyard.daemon_address import client_address
 from switchyard.faults import SettingsError
 from switchyard.installation import own_command
 from switchyard.settings import Settings
@@ -53,8 +54,7 @@ def address_of(arguments: argparse.Namespace) -> str:
     holder = holder_of(Path(arguments.data))
     if holder is not None and holder.address:
         return holder.address
-    scheme = "https" if arguments.cert else "http"
-    return f"{scheme}://localhost:{port_of(arguments)}"
+    return client_address(arguments.host, port_of(arguments), has_tls=bool(arguments.cert))
 
 
 def port_of(arguments: argparse.Namespace) -> int:

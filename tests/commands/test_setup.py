@@ -71,3 +71,15 @@ def test_an_endpoint_that_is_an_upstream_already_is_not_offered(tmp_path: Path) 
     daemon, _ = daemon_with(tmp_path, ".claude/settings.json", OLD.replace("relay.example/v2", "u.example"))
     _, said = daemon.command("setup", "claude", "--dry-run")
     assert "until now" not in said and "env.ANTHROPIC_BASE_URL is replaced (now https://u.example)" in said
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [("127.0.0.1", "localhost"), ("0.0.0.0", "localhost"), ("192.168.7.5", "192.168.7.5"), ("::1", "[::1]")],
+)
+def test_before_the_daemon_runs_the_address_is_the_one_at_which_it_will_listen(
+    tmp_path: Path, host: str, address: str
+) -> None:
+    daemon, _ = daemon_with(tmp_path, ".claude/settings.json", "{}")
+    code, said = daemon.command("setup", "claude", "--dry-run", "--host", host)
+    assert code == 0 and f"http://{address}:{daemon.port}/api" in said, said
