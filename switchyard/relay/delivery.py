@@ -60,11 +60,12 @@ async def deliver_stream(
 
 async def _give_start(start: bytes, failure: Failure | None, keep_alive: KeepAlive) -> Delivered:
     """Of a stream that has ended with its first bytes: its content does not wait until the end is recorded."""
-    cut = 0 if failure is not None else start.rfind(b"\n\n", 0, -2) + 2
-    if cut > 2:
-        await keep_alive.write(start[:cut])
-        start = start[cut:]
-    return Delivered(failure, start)
+    behind_content = start.rfind(b"\n\n", 0, -2)
+    if failure is not None or behind_content < 0:
+        return Delivered(failure, start)
+    last = behind_content + 2
+    await keep_alive.write(start[:last])
+    return Delivered(None, start[last:])
 
 
 def closing_bytes(stream: Stream, last: bytes, error: WireError) -> bytes:
